@@ -1,0 +1,47 @@
+# Two commands on a fresh machine: `make demo`, `make test`. Everything else depends on `setup`.
+PYTHON ?= python3
+TOOLS  := .tools
+UV     := $(TOOLS)/bin/uv
+BIN    := .venv/bin
+
+.PHONY: setup lock demo test lint bench clean
+.DEFAULT_GOAL := test
+
+setup: .venv/.ready
+
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fraudgraph needs Python 3.11 or newer, found " + sys.version.split()[0] + "; set PYTHON=")'
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
+
+.venv/.ready: $(UV) requirements/dev.lock pyproject.toml
+	test -d .venv || $(UV) venv --quiet --python $(TOOLS)/bin/python .venv
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.lock
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python -e .
+	touch $@
+
+lock: $(UV)
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements/tools.in -o requirements/tools.lock
+
+demo: setup
+	$(BIN)/python -m fraudgraph.demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv $(TOOLS) .coverage* demo-out

@@ -1,0 +1,101 @@
+"""What the decoder hands to the engine: columns of a micro-batch, with pseudonyms instead of identifiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.events.kinds import RejectReason
+from fraudgraph.events.schema import Command
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that was not applied.
+
+    Attributes:
+        reason: why.
+        detail: one clause for a person, without personal data (`amount: more decimals than JPY has`).
+        partition: where it came from.
+        offset: its position there.
+        ciphertext: the original bytes, encrypted (Fernet) under the store's key.
+    """
+
+    reason: RejectReason
+    detail: str
+    partition: str
+    offset: int
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A label, with its times in ms since the epoch (UTC); `target_key` is a user id or an order pseudonym."""
+
+    event: int
+    about_user: str | None
+    about_order: bytes | None
+    fraud: bool
+    about_ms: int
+    arrived_ms: int
+    source: str
+    supersedes: bytes | None
+
+
+@dataclass(slots=True)
+class DecodedBatch:
+    """Columns of `n` good events in the order of arrival, and the bad ones as dead letters.
+
+    Attributes:
+        partitions: names, as in `RawBatch`.
+        partition_of: `[n]` int32 index into `partitions`.
+        offset, next_offset: `[n]` int64.
+        broker_ms: `[n]` int64 broker time, or None for files.
+        event_key: keyed 128-bit pseudonym of `event_id`, `[n]`.
+        type: `[n]` uint8 EventType.
+        ts_ms: `[n]` int64, ms since the epoch (UTC).
+        user: `[n]` business keys (pseudonym text where the key was an e-mail or a phone); "" for labels and commands.
+        counterparty: `[n]` the other account of a transfer or referral, else None.
+        amount_minor: `[n]` int64 in minor units of the currency; 0 where there is none.
+        currency: `[n]` uint16 ISO 4217 numeric code (978 = EUR); 0 where there is none.
+        order_key: `[n]` keyed 128-bit pseudonym of `order_id`, or None.
+        status: `[n]` uint8 Status.
+        link_event: `[m]` int32 index of the event that carries the identifier; ascending.
+        link_kind: `[m]` uint8 EntityKind.
+        link_key: `[m]` keyed 128-bit pseudonyms.
+        link_mask: `[m]` display masks (`•••• 4242`, `203.0.113.0/24`).
+        labels, commands: the rare events, each with the index of its event.
+        dead_letters: what could not be decoded.
+        damaged_through: partition -> next offset, for partitions whose only records here were dead letters
+            or that moved past their last good event; positions to commit are the maximum of both.
+        ended: partitions that ended with this batch.
+    """
+
+    partitions: list[str]
+    partition_of: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    next_offset: npt.NDArray[np.int64]
+    broker_ms: npt.NDArray[np.int64] | None
+    event_key: list[bytes]
+    type: npt.NDArray[np.uint8]
+    ts_ms: npt.NDArray[np.int64]
+    user: list[str]
+    counterparty: list[str | None]
+    amount_minor: npt.NDArray[np.int64]
+    currency: npt.NDArray[np.uint16]
+    order_key: list[bytes | None]
+    status: npt.NDArray[np.uint8]
+    link_event: npt.NDArray[np.int32]
+    link_kind: npt.NDArray[np.uint8]
+    link_key: list[bytes]
+    link_mask: list[str]
+    labels: list[LabelRow] = field(default_factory=list)
+    commands: list[tuple[int, Command]] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    damaged_through: dict[str, int] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.event_key)

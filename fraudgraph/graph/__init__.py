@@ -1,0 +1,1 @@
+"""The columnar hot graph: who used what, when, how strongly."""

@@ -1,0 +1,1 @@
+"""Ties, components, rings, their identity, facts, roles and money."""

@@ -1,0 +1,121 @@
+"""The snapshot: everything that is known about one ring at one commit, from which facts are recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fraudgraph.events.kinds import EntityKind
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUser:
+    """A member with their own activity. Times in ms since the epoch; -1 where it never happened.
+
+    `label` is 1 fraud, -1 legitimate, 0 unknown.
+    """
+
+    user_id: str
+    probability: float
+    first_ms: int
+    last_ms: int
+    signup_ms: int = -1
+    logins: int = 0
+    orders: int = 0
+    payments: int = 0
+    declined: int = 0
+    refunds: int = 0
+    chargebacks: int = 0
+    referrals: int = 0
+    transfers_out: int = 0
+    transfers_in: int = 0
+    label: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotLink:
+    """A member's use of an identifier.
+
+    `users_active` counts all users of the identifier, in and outside the ring; `hub` says that it is shared
+    too widely to tie anybody; `strength` is in [0, 1]; `ties` says whether it is a hard tie.
+    """
+
+    user_id: str
+    kind: EntityKind
+    key: str
+    mask: str
+    first_ms: int
+    last_ms: int
+    count: int
+    users_active: int
+    strength: float
+    ties: bool
+    hub: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotOrder:
+    """An order of a member, money in minor units of `currency` (ISO 4217 numeric)."""
+
+    order_ref: str
+    user_id: str
+    ts_ms: int
+    amount_minor: int
+    refunded_minor: int
+    charged_minor: int
+    currency: int
+    declined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTransfer:
+    """Transfers or referrals between two members; `kind` is `transfer` or `referral`."""
+
+    from_user_id: str
+    to_user_id: str
+    kind: str
+    first_ms: int
+    last_ms: int
+    count: int
+    amount_minor: int
+    currency: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotStep:
+    """A step of the ring's life, as in the lineage log."""
+
+    what: str
+    at_ms: int
+    users_before: int
+    users_after: int
+    other_ring_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RingSnapshot:
+    """One ring at one commit; identical snapshots give identical facts, roles and reports.
+
+    Attributes:
+        contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
+        versions: policy version and hash, scorer, store schema, code version.
+        positions: partition -> offset of the commit.
+    """
+
+    ring_id: str
+    status: str
+    probability: float
+    priority: float
+    value_at_risk_minor: int
+    currency: int
+    recency: float
+    reason: str
+    as_of_ms: int
+    users: tuple[SnapshotUser, ...]
+    links: tuple[SnapshotLink, ...]
+    orders: tuple[SnapshotOrder, ...]
+    transfers: tuple[SnapshotTransfer, ...]
+    lineage: tuple[SnapshotStep, ...]
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    positions: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Probabilities and the reasons for them."""

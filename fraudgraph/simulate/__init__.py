@@ -1,0 +1,1 @@
+"""Seeded worlds of honest shoppers and fraud rings, with ground truth."""

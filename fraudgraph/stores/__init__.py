@@ -1,0 +1,1 @@
+"""One port, its adapters, and nothing that decides."""

@@ -1,0 +1,236 @@
+"""The store port: what one commit holds, and what readers get back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.events.batch import DeadLetter, LabelRow
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.rings.snapshot import RingSnapshot
+
+Columns = dict[str, npt.NDArray[np.generic]]
+"""Named columns of equal length; names are those of the table."""
+
+LINK_COLUMNS = ("slot", "user", "kind", "ident", "first_ms", "last_ms", "count", "sources",
+                "prev_first_ms", "prev_last_ms", "prev_count")
+USER_COLUMNS = ("user", "first_ms", "last_ms", "signup_ms", "logins", "orders", "payments", "declined", "refunds",
+                "chargebacks", "referrals", "transfers_out", "transfers_in", "label")
+ORDER_COLUMNS = ("slot", "user", "ts_ms", "amount_minor", "refunded_minor", "charged_minor", "currency", "status")
+TRANSFER_COLUMNS = ("slot", "from_user", "to_user", "first_ms", "last_ms", "count", "amount_minor", "currency", "kind")
+
+
+@dataclass(frozen=True, slots=True)
+class RingRow:
+    """One ring as the queue shows it. Money in minor units of `currency` (ISO 4217 numeric), times in ms."""
+
+    ring_id: str
+    status: str
+    probability: float
+    priority: float
+    value_at_risk_minor: int
+    currency: int
+    recency: float
+    users: int
+    identifiers: int
+    first_seen_ms: int
+    last_seen_ms: int
+    reason: str
+    scorer: str
+    contributions: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRow:
+    """One step in a ring's life: `born, grew, shrank, merged, split, dormant, revived, closed`."""
+
+    ring_id: str
+    what: str
+    at_ms: int
+    users_before: int
+    users_after: int
+    other_ring_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """A ring crossed the alert policy; `alert_id` is a function of the journal."""
+
+    alert_id: str
+    ring_id: str
+    at_ms: int
+    probability: float
+    priority: float
+    reason: str
+
+
+@dataclass(slots=True)
+class CommitDelta:
+    """The net difference of one batch: everything here is written in one transaction, or nothing is.
+
+    Dense ids (`user`, `ident`, `slot`) are small integers that the engine re-uses after a delete; a store
+    applies deletes before upserts. `entities` is (kind, id, key, mask); key is str for users, bytes else.
+    """
+
+    commit: int
+    watermark_ms: int
+    positions: dict[str, int] = field(default_factory=dict)
+    clocks_ms: dict[str, int] = field(default_factory=dict)
+    seen_keys: list[bytes] = field(default_factory=list)
+    seen_ts_ms: list[int] = field(default_factory=list)
+    entities: list[tuple[int, int, str | bytes, str]] = field(default_factory=list)
+    entities_deleted: list[tuple[int, int]] = field(default_factory=list)
+    links: Columns = field(default_factory=dict)
+    links_deleted: list[int] = field(default_factory=list)
+    users: Columns = field(default_factory=dict)
+    orders: Columns = field(default_factory=dict)
+    order_keys: list[bytes] = field(default_factory=list)
+    orders_deleted: list[int] = field(default_factory=list)
+    transfers: Columns = field(default_factory=dict)
+    transfers_deleted: list[int] = field(default_factory=list)
+    labels: list[LabelRow] = field(default_factory=list)
+    rings: list[RingRow] = field(default_factory=list)
+    members: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    lineage: list[LineageRow] = field(default_factory=list)
+    alerts: list[AlertRow] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    scorer_state: bytes | None = None
+    ring_serial: int = 0
+
+
+@dataclass(slots=True)
+class StoredState:
+    """All that an engine needs to go on where the last commit ended; columns as in `CommitDelta`."""
+
+    commit: int
+    watermark_ms: int
+    positions: dict[str, int]
+    clocks_ms: dict[str, int]
+    ring_serial: int
+    scorer_state: bytes | None
+    seen_keys: list[bytes]
+    seen_ts_ms: list[int]
+    entities: Iterator[tuple[int, int, str | bytes]]
+    links: Columns
+    users: Columns
+    orders: Columns
+    order_keys: list[bytes]
+    transfers: Columns
+    rings: list[RingRow]
+    members: dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeadLetter:
+    """A dead letter as listed; `ciphertext` is opened only by replay and `list --reveal`."""
+
+    id: int
+    reason: str
+    detail: str
+    partition: str
+    offset: int
+    commit: int
+    ciphertext: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A node as a reader sees it; `key` is the user id, or the pseudonym in hex."""
+
+    kind: EntityKind
+    id: int
+    key: str
+    mask: str
+    users: int
+
+
+class StoreReader(Protocol):
+    """Read side: any number of processes, never blocked by the writer, each call sees one commit."""
+
+    def meta(self) -> Mapping[str, str]:
+        """Returns store id, schema version, key id, policy hash and version, epoch, commit, watermark_ms."""
+        ...
+
+    def rings(self, *, statuses: Iterable[str] | None = None, since_ms: int | None = None,
+              min_probability: float = 0.0, limit: int | None = None) -> list[RingRow]:
+        """Returns rings, best priority first, ties by ring id."""
+        ...
+
+    def resolve_ring(self, ring_id: str) -> str | None:
+        """Returns the id under which the ring lives now (itself, or where its members went), else None."""
+        ...
+
+    def snapshot(self, ring_id: str) -> RingSnapshot | None:
+        """Returns all the evidence of a ring as of the last commit, or None where there is no such ring."""
+        ...
+
+    def find(self, kind: EntityKind, key: str | bytes) -> Entity | None:
+        """Returns an entity by user id or pseudonym."""
+        ...
+
+    def find_order(self, order_key: bytes) -> str | None:
+        """Returns the user id behind an order."""
+        ...
+
+    def users_of(self, entity: Entity, limit: int) -> list[tuple[str, int, int, int]]:
+        """Returns (user id, first_ms, last_ms, count) of the users linked to an identifier, latest first."""
+        ...
+
+    def identifiers_of(self, user_id: str) -> list[tuple[Entity, int, int, int]]:
+        """Returns (identifier, first_ms, last_ms, count) of a user's links; `Entity.users` counts its users."""
+        ...
+
+    def rings_of(self, user_id: str) -> list[RingRow]:
+        """Returns the living rings that the user is a member of."""
+        ...
+
+    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids."""
+        ...
+
+    def close(self) -> None:
+        """Releases the connection. Idempotent."""
+        ...
+
+
+class Store(StoreReader, Protocol):
+    """Write side: one process at a time, fenced by an epoch (DESIGN §3.7).
+
+    `commit` is called by the daemon, once per batch, after `Engine.apply`. It is all or nothing: a crash at
+    any instruction leaves the commit before. Committing the same `commit` number twice is refused, so a
+    caller that does not know whether a commit went through must `load` and go on from `positions`.
+    Not promised: that a reader sees a commit before `commit` returned, or any order among rows.
+    """
+
+    def claim(self) -> int:
+        """Takes the next epoch and returns it; every earlier writer is fenced from then on."""
+        ...
+
+    def bind(self, *, key_id: str, policy_hash: str, policy_version: str) -> None:
+        """Records key and policy at first use, and refuses others afterwards.
+
+        Raises:
+            ConfigurationError: the store was written under another key or link policy.
+        """
+        ...
+
+    def load(self) -> StoredState:
+        """Returns everything of the last commit, for a start without a snapshot."""
+        ...
+
+    def commit(self, delta: CommitDelta) -> None:
+        """Writes the delta in one transaction, guarded by epoch and by `commit == last + 1`.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: the commit number is not the next one.
+        """
+        ...
+
+    def delete_dead_letters(self, ids: Iterable[int]) -> None:
+        """Forgets dead letters that were replayed. Idempotent."""
+        ...

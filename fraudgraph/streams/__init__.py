@@ -1,0 +1,1 @@
+"""Bytes and positions: files now, brokers behind the same port."""

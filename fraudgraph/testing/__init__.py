@@ -1,0 +1,1 @@
+"""Conformance suites and fault-injecting fakes, for anyone's adapter."""
