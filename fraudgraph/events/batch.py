@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from fraudgraph.events.kinds import RejectReason
-from fraudgraph.events.schema import Command
+
+if TYPE_CHECKING:  # readers of a store import this module, and must start without numpy
+    import numpy as np
+    import numpy.typing as npt
+
+    from fraudgraph.events.schema import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,18 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A label, with its times in ms since the epoch (UTC); `target_key` is a user id or an order pseudonym."""
+    """A label, with its times in ms since the epoch (UTC).
+
+    Attributes:
+        event: index of the label's event in its batch; -1 when read back from a store.
+        key: keyed 128-bit pseudonym of the label's event id, by which a later label supersedes it.
+        about_user: the user id that it is about, or None.
+        about_order: keyed pseudonym of the order that it is about, or None.
+        supersedes: `key` of the label that it takes the place of, or None.
+    """
 
     event: int
+    key: bytes
     about_user: str | None
     about_order: bytes | None
     fraud: bool
@@ -66,10 +79,11 @@ class DecodedBatch:
         link_kind: `[m]` uint8 EntityKind.
         link_key: `[m]` keyed 128-bit pseudonyms.
         link_mask: `[m]` display masks (`•••• 4242`, `203.0.113.0/24`).
+        seal: encrypts the original bytes of good event `i`; called only for those that the clock refuses.
         labels, commands: the rare events, each with the index of its event.
         dead_letters: what could not be decoded.
-        damaged_through: partition -> next offset, for partitions whose only records here were dead letters
-            or that moved past their last good event; positions to commit are the maximum of both.
+        damaged_through: partition -> next offset after its dead letters; the position to commit is the
+            maximum of this and the `next_offset` of its last good event.
         ended: partitions that ended with this batch.
     """
 
@@ -91,6 +105,7 @@ class DecodedBatch:
     link_kind: npt.NDArray[np.uint8]
     link_key: list[bytes]
     link_mask: list[str]
+    seal: Callable[[int], bytes]
     labels: list[LabelRow] = field(default_factory=list)
     commands: list[tuple[int, Command]] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)

@@ -68,7 +68,8 @@ class LinkPolicy:
         ip = self.kinds["ip"]
         if ip.prior >= self.theta:
             raise ConfigurationError(
-                f"ip prior {ip.prior} reaches theta {self.theta}", do="An IP alone never joins: lower the prior."
+                f"ip prior {ip.prior} reaches theta {self.theta}",
+                do="An IP alone never joins: lower the prior.",
             )
 
     @property

@@ -4,37 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.snapshot import RingSnapshot
 
-Columns = dict[str, npt.NDArray[np.generic]]
-"""Named columns of equal length; names are those of the table."""
+if TYPE_CHECKING:  # readers import this module, and must start without numpy
+    import numpy as np
+    import numpy.typing as npt
 
-LINK_COLUMNS = ("slot", "user", "kind", "ident", "first_ms", "last_ms", "count", "sources",
-                "prev_first_ms", "prev_last_ms", "prev_count")
-USER_COLUMNS = ("user", "first_ms", "last_ms", "signup_ms", "logins", "orders", "payments", "declined", "refunds",
-                "chargebacks", "referrals", "transfers_out", "transfers_in", "label")
-ORDER_COLUMNS = ("slot", "user", "ts_ms", "amount_minor", "refunded_minor", "charged_minor", "currency", "status")
-TRANSFER_COLUMNS = ("slot", "from_user", "to_user", "first_ms", "last_ms", "count", "amount_minor", "currency", "kind")
+Columns: TypeAlias = "dict[str, npt.NDArray[np.generic]]"
+"""Named columns of equal length; names are those of the table. Columns that a store returns are int64."""
+
+LINK_COLUMNS = (
+    "slot",
+    "user",
+    "kind",
+    "ident",
+    "first_ms",
+    "last_ms",
+    "count",
+    "sources",
+    "prev_first_ms",
+    "prev_last_ms",
+    "prev_count",
+)
+USER_COLUMNS = (
+    "user",
+    "first_ms",
+    "last_ms",
+    "signup_ms",
+    "logins",
+    "orders",
+    "payments",
+    "declined",
+    "refunds",
+    "chargebacks",
+    "referrals",
+    "transfers_out",
+    "transfers_in",
+    "label",
+)
+ORDER_COLUMNS = (
+    "slot",
+    "user",
+    "ts_ms",
+    "amount_minor",
+    "refunded_minor",
+    "charged_minor",
+    "currency",
+    "status",
+)
+CLOSED_STATUSES = ("closed", "merged")
+"""A ring with one of these lives no more; its row stays so that the old id resolves."""
+TRANSFER_COLUMNS = (
+    "slot",
+    "from_user",
+    "to_user",
+    "first_ms",
+    "last_ms",
+    "count",
+    "amount_minor",
+    "currency",
+    "kind",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RingRow:
-    """One ring as the queue shows it. Money in minor units of `currency` (ISO 4217 numeric), times in ms."""
+    """One ring as the queue shows it. Money in minor units of `currency` (ISO 4217 numeric), times in ms.
+
+    `rank` is log2 of the priority at the epoch (`alerts.priority`), so that the order of the queue needs no
+    update as time passes; `status` is `open`, `closed` or `merged`. A reader derives priority, recency and
+    `dormant` from `rank`, `last_seen_ms` and the watermark.
+    """
 
     ring_id: str
     status: str
     probability: float
-    priority: float
+    rank: float
     value_at_risk_minor: int
     currency: int
-    recency: float
     users: int
     identifiers: int
     first_seen_ms: int
@@ -73,7 +124,13 @@ class CommitDelta:
     """The net difference of one batch: everything here is written in one transaction, or nothing is.
 
     Dense ids (`user`, `ident`, `slot`) are small integers that the engine re-uses after a delete; a store
-    applies deletes before upserts. `entities` is (kind, id, key, mask); key is str for users, bytes else.
+    applies deletes before upserts, and refuses an id that changes its identity without a delete. `entities` is
+    (kind, id, key, mask); key is str for users, bytes else. Deleting a user entity deletes its `users` row.
+    `positions` and `clocks_ms` (latest event time seen per partition) hold what moved; `scorer_state` None leaves
+    the stored one. `members` (user, probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with
+    `seen_ts_ms`; a store forgets them below the watermark. A transfer's `kind` is the number of
+    EventType.TRANSFER or EventType.REFERRAL. An order's `status` has bit `1 << Status` for each status seen.
+    A label is stored once by its `key`. `rings` are upserts by ring id: the columns as given.
     """
 
     commit: int
@@ -98,13 +155,18 @@ class CommitDelta:
     lineage: list[LineageRow] = field(default_factory=list)
     alerts: list[AlertRow] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    dead_letters_deleted: list[int] = field(default_factory=list)
     scorer_state: bytes | None = None
     ring_serial: int = 0
 
 
 @dataclass(slots=True)
 class StoredState:
-    """All that an engine needs to go on where the last commit ended; columns as in `CommitDelta`."""
+    """All that an engine needs to go on where the last commit ended; columns as in `CommitDelta`, by id.
+
+    `rings` and `members` are those of living rings (not `CLOSED_STATUSES`); a new store is at commit 0,
+    watermark 0. `entities` is read once and ordered by (id, kind).
+    """
 
     commit: int
     watermark_ms: int
@@ -120,6 +182,7 @@ class StoredState:
     orders: Columns
     order_keys: list[bytes]
     transfers: Columns
+    labels: list[LabelRow]
     rings: list[RingRow]
     members: dict[str, list[tuple[int, float]]]
 
@@ -155,9 +218,18 @@ class StoreReader(Protocol):
         """Returns store id, schema version, key id, policy hash and version, epoch, commit, watermark_ms."""
         ...
 
-    def rings(self, *, statuses: Iterable[str] | None = None, since_ms: int | None = None,
-              min_probability: float = 0.0, limit: int | None = None) -> list[RingRow]:
-        """Returns rings, best priority first, ties by ring id."""
+    def rings(
+        self,
+        *,
+        statuses: Iterable[str] | None = None,
+        since_ms: int | None = None,
+        min_probability: float = 0.0,
+        limit: int | None = None,
+    ) -> list[RingRow]:
+        """Returns rings, best `rank` first, ties by ring id; living ones where `statuses` is None.
+
+        `since_ms` and `min_probability` are inclusive bounds on last_seen_ms and probability.
+        """
         ...
 
     def resolve_ring(self, ring_id: str) -> str | None:
@@ -181,7 +253,7 @@ class StoreReader(Protocol):
         ...
 
     def identifiers_of(self, user_id: str) -> list[tuple[Entity, int, int, int]]:
-        """Returns (identifier, first_ms, last_ms, count) of a user's links; `Entity.users` counts its users."""
+        """Returns (identifier, first_ms, last_ms, count) of a user's links; `Entity.users` is its users."""
         ...
 
     def rings_of(self, user_id: str) -> list[RingRow]:
@@ -190,6 +262,10 @@ class StoreReader(Protocol):
 
     def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
         """Returns dead letters in the order of their ids."""
+        ...
+
+    def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns alerts, newest first, ties by alert id."""
         ...
 
     def close(self) -> None:
@@ -229,8 +305,4 @@ class Store(StoreReader, Protocol):
             FencedError: another writer claimed a newer epoch.
             StoreError: the commit number is not the next one.
         """
-        ...
-
-    def delete_dead_letters(self, ids: Iterable[int]) -> None:
-        """Forgets dead letters that were replayed. Idempotent."""
         ...

@@ -60,7 +60,7 @@ class Stream(Protocol):
         ...
 
     def poll(self, max_records: int) -> RawBatch | None:
-        """Returns the next records, an empty batch if none is there yet, or None at the end of all partitions.
+        """Returns the next records, an empty batch if none is there yet, None at the end of all partitions.
 
         Called by the daemon only. Not idempotent: each call moves on. A record that is damaged does not stop
         the others.
