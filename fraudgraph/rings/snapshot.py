@@ -12,7 +12,7 @@ from fraudgraph.events.kinds import EntityKind
 class SnapshotUser:
     """A member with their own activity. Times in ms since the epoch; -1 where it never happened.
 
-    `label` is 1 fraud, -1 legitimate, 0 unknown.
+    `first_spend_ms` is the first order, payment or transfer; `label` is 1 fraud, -1 legitimate, 0 unknown.
     """
 
     user_id: str
@@ -20,6 +20,7 @@ class SnapshotUser:
     first_ms: int
     last_ms: int
     signup_ms: int = -1
+    first_spend_ms: int = -1
     logins: int = 0
     orders: int = 0
     payments: int = 0

@@ -35,6 +35,7 @@ USER_COLUMNS = (
     "first_ms",
     "last_ms",
     "signup_ms",
+    "first_spend_ms",
     "logins",
     "orders",
     "payments",
