@@ -1,0 +1,1 @@
+"""One command each: prints a table with our figure, its rival in the same run, and the bar."""
