@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 
 DAY_MS = 86_400_000
 
@@ -18,9 +21,9 @@ class PriorityRules:
         dormant_days: a ring that was quiet for so long is shown as dormant.
     """
 
-    half_life_days: float = 7.0
-    account_value_minor: int = 500
-    dormant_days: int = 30
+    half_life_days: Annotated[float, Meta(gt=0.0)] = 7.0
+    account_value_minor: Annotated[int, Meta(ge=0)] = 500
+    dormant_days: Annotated[int, Meta(ge=1)] = 30
 
     def rank(self, value_at_risk_minor: int, users: int, probability: float, last_seen_ms: int) -> float:
         """Returns log2 of the priority as seen at the epoch; its order is that of the priority at any time.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import IDENTIFIER_KINDS
 
 DAY_MS = 86_400_000
+
+_Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +27,9 @@ class KindPolicy:
         ttl_days: event time after which an unused link is forgotten.
     """
 
-    prior: float
-    hub_users: int
-    ttl_days: int
+    prior: Annotated[float, Meta(gt=0.0, le=1.0)]
+    hub_users: Annotated[int, Meta(ge=1)]
+    ttl_days: Annotated[int, Meta(ge=1)]
 
 
 def _default_kinds() -> dict[str, KindPolicy]:
@@ -53,11 +57,11 @@ class LinkPolicy:
 
     version: str = "1"
     kinds: dict[str, KindPolicy] = field(default_factory=_default_kinds)
-    rarity_per_band: float = 0.93
-    locality_days: int = 8
-    locality_per_band: float = 0.94
-    theta: float = 0.5
-    max_pair_users: int = 32
+    rarity_per_band: _Factor = 0.93
+    locality_days: Annotated[int, Meta(ge=1)] = 8
+    locality_per_band: _Factor = 0.94
+    theta: _Factor = 0.5
+    max_pair_users: Annotated[int, Meta(ge=2)] = 32
 
     def __post_init__(self) -> None:
         names = {k.label for k in IDENTIFIER_KINDS}
