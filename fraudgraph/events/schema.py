@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,11 +13,11 @@ Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
 Amount = Annotated[
-    Decimal | None,
+    Decimal,
     Meta(description="In major units, as a string or number; exact, never rounded: at most the currency's decimals."),
 ]
-Currency = Annotated[str | None, Meta(min_length=3, max_length=3, description="ISO 4217 code.")]
-Country = Annotated[str | None, Meta(min_length=2, max_length=2, description="ISO 3166-1 alpha-2 code.")]
+Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217 code.")]
+Country = Annotated[str, Meta(min_length=2, max_length=2, description="ISO 3166-1 alpha-2 code.")]
 
 
 class _Base(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -28,16 +28,16 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type
     user_id: Annotated[Id, Meta(description="The shop's key of the account.")]
     device_id: Id | None = None
     ip: Annotated[str, Meta(max_length=64)] | None = None
-    card: Annotated[Id | None, Meta(description="Card number or the payment provider's token or fingerprint.")] = None
+    card: Annotated[Id, Meta(description="Card number or the payment provider's token or fingerprint.")] | None = None
     email: Annotated[str, Meta(max_length=320)] | None = None
     phone: Annotated[str, Meta(max_length=64)] | None = None
-    address: Annotated[Text | None, Meta(description="Delivery address, in one line.")] = None
-    amount: Amount = None
-    currency: Currency = None
+    address: Annotated[Text, Meta(description="Delivery address, in one line.")] | None = None
+    amount: Amount | None = None
+    currency: Currency | None = None
     order_id: Id | None = None
     status: Annotated[str, Meta(max_length=64)] | None = None
     reason: Annotated[str, Meta(max_length=512)] | None = None
-    country: Country = None
+    country: Country | None = None
     user_agent: Annotated[str, Meta(max_length=2048)] | None = None
 
 
@@ -83,7 +83,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type
     event_id: Id
     ts: Timestamp
     target: Annotated[str, Meta(pattern=r"^(user|order):.{1,256}$", description="`user:ID` or `order:ID`.")]
-    value: Annotated[str, Meta(pattern=r"^(fraud|legitimate)$")]
+    value: Literal["fraud", "legitimate"]
     about_ts: Timestamp
     arrived_ts: Timestamp
     source: Annotated[str, Meta(min_length=1, max_length=64)]
