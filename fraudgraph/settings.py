@@ -208,12 +208,13 @@ def _require_known(name: str, origin: str, known: Mapping[str, Any]) -> None:
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     """Returns the knob most like `name`: by the whole name first, then by its last word, for a wrong section."""
-    by_leaf = {knob.rpartition(".")[2]: knob for knob in known}
-    if whole := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+    knobs = list(known)
+    leaves = [knob.rpartition(".")[2] for knob in knobs]
+    if whole := difflib.get_close_matches(name, knobs, n=1, cutoff=0.7):
         return whole[0]
-    if leaf := difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75):
-        return by_leaf[leaf[0]]
-    return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    if leaf := difflib.get_close_matches(name.rpartition(".")[2], leaves, n=1, cutoff=0.75):
+        return knobs[leaves.index(leaf[0])]
+    return difflib.get_close_matches(name, knobs, n=1, cutoff=0.0)[0]
 
 
 def _read(name: str, origin: str, value: object, kind: Any) -> object:

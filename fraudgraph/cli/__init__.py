@@ -1,0 +1,76 @@
+"""The command line: a module per noun; heavy rooms are imported inside commands, so that a list starts fast."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from fraudgraph import __version__
+from fraudgraph.cli import config
+from fraudgraph.errors import FraudgraphError
+
+if TYPE_CHECKING:
+    from typer import Context
+
+
+class _Root(TyperGroup):
+    """Turns the house's errors into two lines on standard error and an exit code; `--debug` shows the traceback."""
+
+    def invoke(self, ctx: Context) -> Any:  # type: ignore[override]  # typer.Context is the public name of that type
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, so that a closed pipe is met inside typer's handler and not at exit
+            return result
+        except FraudgraphError as error:
+            if ctx.params.get("debug"):
+                raise
+            _say(error.what, error.do)
+            raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError:
+            raise  # typer ends quietly
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            _say(
+                f"{where}{error.strerror or type(error).__name__}",
+                "Check that path, its permissions and the free disk space.",
+            )
+            raise typer.Exit(5) from error
+
+
+def _say(what: str, do: str) -> None:
+    typer.echo(f"error: {what}", err=True)
+    typer.echo(f"next: {do}", err=True)
+
+
+app = typer.Typer(
+    cls=_Root,
+    help="Finds fraud rings in a shop's event stream and explains them from evidence.",
+    epilog="Start with: fraudgraph demo --out demo-out",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # a traceback with local variables would show personal data
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fraudgraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Shows the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Prints the version and exits.")
+    ] = False,
+) -> None:
+    """Finds fraud rings in a shop's event stream and explains them from evidence."""
+
+
+app.add_typer(config.commands, name="config")
