@@ -21,7 +21,8 @@ class RawBatch:
         broker_ts_ms: the broker's record time per record, `[n]`, or None where the source has none (files).
         ended: partitions that will never bring another record after this batch.
         damaged: what could not be read at all, as (partition, offset, bytes seen, reason text); the caller
-            must put each into the dead letters.
+            must put each into the dead letters. Reading resumes at `offset + 1`; the reason begins with the code
+            of a reject reason (`too-large: …`, `truncated-input: …`).
     """
 
     values: list[bytes]
