@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fraudgraph import __version__
-from fraudgraph.cli import config
+from fraudgraph.cli import config, rings, schema
 from fraudgraph.errors import FraudgraphError
 
 if TYPE_CHECKING:
@@ -73,4 +73,6 @@ def _root(
     """Finds fraud rings in a shop's event stream and explains them from evidence."""
 
 
+app.add_typer(rings.commands, name="rings")
 app.add_typer(config.commands, name="config")
+app.add_typer(schema.commands, name="schema")
