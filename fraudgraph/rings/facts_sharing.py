@@ -1,0 +1,188 @@
+"""Facts about what the members share: identifiers, device farms, takeovers, drop addresses, bridges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, gaps, median, weighed
+from fraudgraph.rings.facts_view import Identifier, RingView
+from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of
+from fraudgraph.rings.money import user_money
+from fraudgraph.rings.stress import stress_test
+
+FARM_USERS = 4
+FARM_GAP_MS = DAY_MS
+"""A device farm: at least so many accounts, one new account per day or faster."""
+
+TAKEOVER_AGE_MS = 30 * DAY_MS
+TAKEOVER_WINDOW_MS = 7 * DAY_MS
+TAKEOVER_STARTERS = 3
+"""As the feature `takeover`: three members begin to use one device or IP within a week, some of them old accounts."""
+
+DROP_USERS = 3
+MAX_CUTS = 3
+
+
+def shared_identifiers(view: RingView) -> Iterator[Draft]:
+    """One fact per identifier that at least two members use."""
+    for i in view.shared:
+        n, total = len(i.links), i.users_total
+        yield Draft(
+            f"{i.called[0].upper()}{i.called[1:]} ({i.mask}) is used by {of(n, view.size, 'account')} of the ring"
+            f"{_outside(i)}: {count(i.uses, 'time')} {between(i.first_ms, i.last_ms)}.",
+            weighed(0.0 if i.hub else i.strength * n / view.size),
+            {
+                "identifier": i.name,
+                "identifier_kind": i.kind.label,
+                "mask": i.mask,
+                "members": n,
+                "ring_users": view.size,
+                "users_total": total,
+                "first_ms": i.first_ms,
+                "last_ms": i.last_ms,
+                "count": i.uses,
+                "strength": round(i.strength, 4),
+                "ties": i.ties,
+                "hub": i.hub,
+                "user_ids": i.user_ids,
+            },
+        )
+
+
+def _outside(i: Identifier) -> str:
+    outside = i.users_total - len(i.links)
+    if i.hub:
+        return f" and {count(outside, 'account')} outside it, too many for it to tie anybody"
+    return f" and {count(outside, 'account')} outside it" if outside else " and by nobody else"
+
+
+def device_farms(view: RingView) -> Iterator[Draft]:
+    """One device that many accounts began to use in short succession."""
+    for i in view.shared:
+        if i.kind is not EntityKind.DEVICE or i.hub or len(i.links) < FARM_USERS:
+            continue
+        starts = [x.first_ms for x in i.links]
+        gap = median(gaps(starts))
+        if gap > FARM_GAP_MS:
+            continue
+        span = starts[-1] - starts[0]
+        yield Draft(
+            f"{count(len(starts), 'account')} began to use device {i.name} one after the other within"
+            f" {duration(span)}, typically {duration(gap)} apart.",
+            weighed(0.9 * len(starts) / view.size),
+            {
+                "identifier": i.name,
+                "mask": i.mask,
+                "members": len(starts),
+                "ring_users": view.size,
+                "first_ms": starts[0],
+                "last_ms": starts[-1],
+                "median_gap_ms": gap,
+                "user_ids": i.user_ids,
+            },
+        )
+
+
+def takeover_starts(view: RingView) -> Iterator[tuple[Identifier, tuple[str, ...], int, int]]:
+    """Yields (identifier, old accounts that began to use it, first and last start) of each likely takeover.
+
+    A household tablet is no takeover: of the accounts that began together, at least two must be old.
+    """
+    for i in view.shared:
+        if i.kind not in (EntityKind.DEVICE, EntityKind.IP) or i.hub:
+            continue
+        starts = [(x.first_ms, x.user_id) for x in i.links]
+        start, end = densest(starts, TAKEOVER_WINDOW_MS)
+        if end - start < TAKEOVER_STARTERS:
+            continue
+        old = tuple(u for ms, u in starts[start:end] if view.age_ms(u, ms) > TAKEOVER_AGE_MS)
+        if len(old) >= 2:
+            yield i, old, starts[start][0], starts[end - 1][0]
+
+
+def takeovers(view: RingView) -> Iterator[Draft]:
+    """Old accounts that got the same new device or IP within days."""
+    for i, old, first_ms, last_ms in takeover_starts(view):
+        kind_weight = 1.0 if i.kind is EntityKind.DEVICE else 0.4
+        youngest = min(view.age_ms(u, first_ms) for u in old)
+        yield Draft(
+            f"{count(len(old), 'account')} that had existed for {duration(youngest)} or longer ({listed(old)}) began"
+            f" to use {i.called} within {duration(last_ms - first_ms)}, {between(first_ms, last_ms)}.",
+            weighed(kind_weight * len(old) / view.size),
+            {
+                "identifier": i.name,
+                "identifier_kind": i.kind.label,
+                "mask": i.mask,
+                "victims": len(old),
+                "ring_users": view.size,
+                "first_ms": first_ms,
+                "last_ms": last_ms,
+                "youngest_age_ms": youngest,
+                "user_ids": old,
+            },
+        )
+
+
+def drop_addresses(view: RingView) -> Iterator[Draft]:
+    """An address that several ordering members use."""
+    amounts = user_money(view.snapshot)
+    for i in view.shared:
+        if i.kind is not EntityKind.ADDRESS or i.hub:
+            continue
+        buyers = tuple(u for u in i.user_ids if view.users[u].orders > 0)
+        if len(buyers) < DROP_USERS:
+            continue
+        orders = sum(view.users[u].orders for u in buyers)
+        cards = {c.name for u in buyers for c in view.by_user[u] if c.kind is EntityKind.CARD}
+        at_risk: dict[int, int] = {}
+        for u in buyers:
+            for currency, minor in amounts.get(u, {}).items():
+                at_risk[currency] = at_risk.get(currency, 0) + minor
+        yield Draft(
+            f"{count(len(buyers), 'account')} with {count(orders, 'order')} ({money_list(at_risk)} at stake) use"
+            f" address {i.name}" + (f", with {count(len(cards), 'card')}." if cards else "."),
+            weighed(0.5 * len(buyers) / view.size),
+            {
+                "identifier": i.name,
+                "mask": i.mask,
+                "members": len(buyers),
+                "ring_users": view.size,
+                "orders": orders,
+                "cards": len(cards),
+                "user_ids": buyers,
+            },
+        )
+
+
+def bridges(view: RingView) -> Iterator[Draft]:
+    """What the ring falls apart without; at most the three that part most."""
+    for cut in stress_test(view, LinkPolicy())[:MAX_CUTS]:
+        names = {i.name: i.called for i in view.identifiers}
+        subject = names[cut.identifier] if cut.identifier is not None else f"account {cut.user_id}"
+        if cut.parts[0] == 1:
+            outcome = "no two accounts of the ring are tied to each other"
+        else:
+            outcome = f"the ring falls into {' + '.join(map(str, cut.parts[:4]))}"
+            if len(cut.parts) > 4:
+                outcome += f" and {count(len(cut.parts) - 4, 'smaller part')}"
+            outcome += " accounts"
+        yield Draft(
+            f"Without {subject}, {outcome}.",
+            weighed(0.1 * cut.apart / view.size),
+            {
+                "identifier": cut.identifier,
+                "user_id": cut.user_id,
+                "parts": cut.parts,
+            },
+        )
+
+
+KINDS = (
+    FactKind("takeover", takeovers, ("identifier",)),
+    FactKind("device-farm", device_farms, ("identifier",)),
+    FactKind("shared-identifier", shared_identifiers, ("identifier",)),
+    FactKind("drop-address", drop_addresses, ("identifier",)),
+    FactKind("bridge", bridges, ("identifier", "user_id")),
+)
