@@ -1,0 +1,202 @@
+"""A session: somebody comes to the shop once, from somewhere, on something, and perhaps orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fraudgraph.simulate.identifiers import NONE
+from fraudgraph.simulate.spec import DAY_MS, HOUR_MS, MINUTE_MS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from fraudgraph.simulate.people import People
+    from fraudgraph.simulate.spec import WorldSpec
+
+    Ints = npt.NDArray[np.int64]
+    Floats = npt.NDArray[np.float64]
+    Bools = npt.NDArray[np.bool_]
+
+# Share of a day's visits per hour of local time: quiet nights, a lunch peak, a higher one after dinner.
+_HOURS = np.array([10, 5, 3, 2, 2, 4, 9, 18, 28, 34, 38, 42, 48, 46, 40, 38, 40, 46, 54, 62, 68, 62, 44, 24.0])
+# Monday … Sunday.
+_WEEK = np.array([1.0, 0.97, 0.96, 0.95, 0.92, 0.86, 1.0])
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Columns of `s` visits; identifiers are -1 where none is seen.
+
+    Attributes:
+        ring: index of the ring that it is an act of, or -1.
+        signup, login, order, probe: what it contains; a probe is a payment without an order.
+        declines: failed payment attempts before the last one.
+        fails: whether the last one fails too, so that the order is cancelled.
+        amount: of the order, in minor units.
+        refund_share, chargeback_share: probability of each later on, were the order to stand.
+    """
+
+    user: Ints
+    ts: Ints
+    device: Ints
+    ip: Ints
+    card: Ints
+    email: Ints
+    phone: Ints
+    address: Ints
+    ring: Ints
+    signup: Bools
+    login: Bools
+    order: Bools
+    probe: Bools
+    declines: Ints
+    fails: Bools
+    amount: Ints
+    refund_share: Floats
+    chargeback_share: Floats
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: Ints | Bools) -> Sessions:
+        """Returns a copy of some rows."""
+        return Sessions(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @staticmethod
+    def concatenate(parts: list[Sessions]) -> Sessions:
+        """Returns the rows of all parts, in their order."""
+        return Sessions(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Sessions)})
+
+
+def visits(people: People, spec: WorldSpec, rng: np.random.Generator) -> Sessions:
+    """Returns everybody's ordinary sessions, members of rings included: camouflage is the same draw."""
+    start, end = spec.start_ms, spec.end_ms
+    opened = np.maximum(people.signup_ms, start)
+    span = np.maximum(people.leave_ms - opened, 0)
+    expected = people.sessions_per_day * span / DAY_MS / 0.95
+    count = rng.poisson(expected)
+    user = np.repeat(np.arange(len(people)), count)
+    ts = _times(people, user, opened, span, start, rng)
+    kept = (ts >= opened[user]) & (ts < end)
+    user, ts = user[kept], ts[kept]
+    new = np.flatnonzero((people.signup_ms >= start) & (people.signup_ms < end))
+    # Most accounts from before come early once; a new account is opened in order to look around or to buy.
+    old = np.flatnonzero((people.signup_ms < start) & (rng.random(len(people)) < 0.5))
+    early = start + (rng.beta(1.0, 4.0, len(old)) * (end - start)).astype(np.int64)
+    early = start + (early - start) // DAY_MS * DAY_MS + _clock(people.night_shift[old], rng)
+    keep = early < end
+    users = np.concatenate([user, old[keep], new])
+    times = np.concatenate([ts, early[keep], people.signup_ms[new]])
+    signup = np.zeros(len(users), dtype=np.bool_)
+    signup[len(users) - len(new) :] = True
+    quiet = np.zeros(len(users), dtype=np.bool_)
+    quiet[len(user) : len(users) - len(new)] = True
+    return _furnish(people, users, times, signup, quiet, rng)
+
+
+def _times(people: People, user: Ints, opened: Ints, span: Ints, start_ms: int, rng: np.random.Generator) -> Ints:
+    """Returns a time per visit: any day of the account's life, by weekday, at the person's hours; -1 to drop."""
+    rough = opened[user] + (rng.random(len(user)) * span[user]).astype(np.int64)
+    day = (rough - start_ms) // DAY_MS
+    weekday = ((start_ms // DAY_MS + day + 3) % 7).astype(np.int64)  # 1970-01-01 was a Thursday
+    ts = start_ms + day * DAY_MS + _clock(people.night_shift[user], rng)
+    return np.where(rng.random(len(user)) < _WEEK[weekday], ts, -1)
+
+
+def _clock(shift: Floats, rng: np.random.Generator) -> Ints:
+    """Returns times of day in ms, by the shop's hours and the person's own shift."""
+    hour = rng.choice(24, size=len(shift), p=_HOURS / _HOURS.sum()) + rng.random(len(shift)) + shift
+    return (hour % 24 * HOUR_MS).astype(np.int64)
+
+
+def _furnish(people: People, user: Ints, ts: Ints, signup: Bools, quiet: Bools, rng: np.random.Generator) -> Sessions:
+    """Returns visits with where they come from, on what, and what is bought."""
+    s = len(user)
+    ip, device = _places(people, user, ts, rng)
+    order = (rng.random(s) < np.where(signup, 0.45, people.order_share[user])) & ~quiet
+    risky = people.decline_rate[user]
+    declines = np.where(order & (rng.random(s) < risky), rng.geometric(0.65, s), 0)
+    return Sessions(
+        user=user,
+        ts=ts,
+        device=device,
+        ip=ip,
+        card=own_card(people, user, rng),
+        email=people.email[user].copy(),
+        phone=np.where(rng.random(s) < 0.75, people.phone[user], NONE),
+        address=_deliveries(people, user, rng),
+        ring=np.full(s, NONE, dtype=np.int64),
+        signup=signup,
+        login=~signup & (rng.random(s) < 0.9),
+        order=order,
+        probe=np.zeros(s, dtype=np.bool_),
+        declines=declines,
+        fails=(declines > 0) & (rng.random(s) < 0.25),
+        amount=amounts(people.spend[user], rng),
+        refund_share=people.return_rate[user],
+        chargeback_share=np.full(s, 0.0012),
+    )
+
+
+def amounts(spend: Floats, rng: np.random.Generator) -> Ints:
+    """Returns order values in minor units, log-normal around each person's habit, half of them ending in 9."""
+    minor = np.maximum(200, np.exp(rng.normal(spend, 0.75)) * 100).astype(np.int64)
+    charming: Ints = np.where(rng.random(len(spend)) < 0.5, minor // 10 * 10 + 9, minor)
+    return charming
+
+
+def own_card(people: People, user: Ints, rng: np.random.Generator) -> Ints:
+    """Returns the card that each visit would pay with: the first mostly, another where there is one."""
+    draw = rng.random(len(user))
+    second, third = people.cards[user, 1], people.cards[user, 2]
+    card: Ints = np.where((draw < 0.3) & (second != NONE), second, people.cards[user, 0])
+    card[(draw < 0.08) & (third != NONE)] = third[(draw < 0.08) & (third != NONE)]
+    return card
+
+
+def _deliveries(people: People, user: Ints, rng: np.random.Generator) -> Ints:
+    """Returns delivery addresses: home, a friend's (gifts), a parcel locker, the office."""
+    s = len(user)
+    address = people.address[user].copy()
+    draw = rng.random(s)
+    friend = (user + rng.integers(1, 200, s)) % len(people)  # friends live nearby in the table
+    address = np.where(draw < 0.045, people.address[friend], address)
+    lockers = people.lockers[(user // 97 + rng.integers(0, 2, s)) % len(people.lockers)]
+    address = np.where((draw >= 0.045) & (draw < 0.085), lockers, address)
+    at_work = (draw >= 0.085) & (draw < 0.11) & (people.office_address[user] != NONE)
+    return np.where(at_work, people.office_address[user], address)
+
+
+def _places(people: People, user: Ints, ts: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Returns the network and the device of each visit."""
+    s = len(user)
+    place, gadget = rng.random(s), rng.random(s)
+    hour = ts % DAY_MS // HOUR_MS
+    weekday = (ts // DAY_MS + 3) % 7
+    working = (people.office_ip[user] != NONE) & (weekday < 5) & (hour >= 8) & (hour < 18) & (place < 0.45)
+    mobile = ~working & (place > 0.7)
+    lease = np.minimum((ts - ts.min()) // people.lease_ms[user], people.home_ips.shape[1] - 1)
+    home = people.home_ips[user, lease]
+    campus = people.campus_ips[user, rng.integers(0, 3, s)]
+    home = np.where((campus != NONE) & (place < 0.6), campus, home)
+    ip = np.where(working, people.office_ip[user], home)
+    ip = np.where(mobile, people.carrier_ips[user, rng.integers(0, 3, s)], ip)
+    wifi = ~working & (place > 0.98)
+    ip = np.where(wifi, people.wifi_ips[rng.integers(0, len(people.wifi_ips), s)], ip)
+    phone = np.where(ts < people.replaced_ms[user], people.phone_device[user], people.new_phone_device[user])
+    laptop = (people.laptop[user] != NONE) & (gadget < 0.35) & ~mobile
+    device = np.where(laptop, people.laptop[user], phone)
+    tablet = (people.tablet[user] != NONE) & (gadget > 0.85) & ~mobile & ~working
+    device = np.where(tablet, people.tablet[user], device)
+    kiosk = (people.kiosk[user] != NONE) & (gadget < 0.12)
+    device = np.where(kiosk, people.kiosk[user], device)
+    ip = np.where(kiosk, people.wifi_ips[people.kiosk[user] % len(people.wifi_ips)], ip)
+    return ip, np.where(rng.random(s) < 0.03, NONE, device)
+
+
+def minutes_later(ts: Ints, mean_minutes: float, rng: np.random.Generator) -> Ints:
+    """Returns times shortly after `ts`."""
+    return ts + 1 + rng.exponential(mean_minutes * MINUTE_MS, len(ts)).astype(np.int64)
