@@ -32,11 +32,10 @@ def bursts(view: RingView) -> Iterator[Draft]:
         if n < 3 or 2 * n < view.size:
             continue
         first_ms, last_ms = first[start][0], first[end - 1][0]
-        span = "24 hours" if window_ms == DAY_MS else "7 days"
         yield Draft(
             sentence(
                 f"{of(n, view.size, 'account')} of the ring were first seen within {duration(last_ms - first_ms)}"
-                f" of each other, {between(first_ms, last_ms)} (window: {span})."
+                f" of each other, {between(first_ms, last_ms)}."
             ),
             weighed((0.8 if window_ms == DAY_MS else 0.5) * n / view.size),
             {

@@ -44,12 +44,11 @@ def roles(view: RingView, policy: LinkPolicy) -> dict[str, Role]:
     """Returns each member's role, by user id.
 
     A likely victim stays one whatever their ties. A bridge is an account without which the ring falls into parts
-    of which two hold at least two accounts. Core is tied to at least half of the other members that are no victims.
+    of which two hold at least two accounts. Core is tied to at least half of the others.
     """
     victims = _victims(view)
     neighbours = _neighbours(view, policy)
     parts = {c.user_id: c.parts for c in stress_test(view, policy) if c.user_id is not None and c.parts[1] >= 2}
-    others = max(1, view.size - len(victims) - 1)
     found = {}
     for user_id in view.users:
         through = neighbours[user_id]
@@ -62,7 +61,7 @@ def roles(view: RingView, policy: LinkPolicy) -> dict[str, Role]:
             name = RoleName.BRIDGE
             reasons = [f"without it the ring falls into {' + '.join(map(str, parts[user_id]))} accounts", ways]
         elif tied:
-            if 2 * len(tied - set(victims)) >= others:
+            if 2 * len(tied) >= view.size - 1:
                 name = RoleName.CORE
             reasons = [f"tied to {len(tied):,} of {view.size - 1:,} others {ways}"]
         found[user_id] = Role(user_id, name, tuple(reasons), len(tied))

@@ -1,0 +1,165 @@
+"""What to do next: a closed catalogue of actions with reasons; nothing here is executed, and nobody accused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.reports.innocent import Explanation
+from fraudgraph.rings.facts_kinds import Fact
+from fraudgraph.rings.facts_view import RingView
+from fraudgraph.rings.facts_words import DAY_MS, count, listed, money_list, of
+from fraudgraph.rings.money import order_exposure
+from fraudgraph.rings.roles import Role, RoleName
+
+UNSHIPPED_MS = 7 * DAY_MS
+"""Orders younger than this may not have left the house; the snapshot does not say."""
+
+ACTIONS: tuple[str, ...] = (
+    "review-open-orders",
+    "contact-likely-victims",
+    "step-up-verification",
+    "hold-refunds",
+    "pause-promotions",
+    "block-identifier-after-confirmation",
+    "request-information",
+    "close-as-innocent",
+    "watch",
+)
+"""Every action that a report can propose; the order is the order of the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A proposed next step; `name` is one of `ACTIONS`, `evidence` the facts behind it."""
+
+    name: str
+    text: str
+    reason: str
+    evidence: tuple[str, ...]
+
+
+def actions(
+    view: RingView,
+    facts: Sequence[Fact],
+    roles: Mapping[str, Role],
+    innocent: Sequence[Explanation],
+) -> tuple[Action, ...]:
+    """Returns the next steps that the facts call for; at least one."""
+    probable = view.snapshot.probability >= 0.5
+    found = [*_orders(view), *_victims(facts, roles)]
+    if probable:
+        found += [*_step_up(roles), *_refunds(facts), *_promotions(facts), *_block(view, facts)]
+    strong = [e for e in innocent if e.strong and e.name != "calm-record"]
+    if strong and not probable:
+        found.append(_close(strong[0]))
+    elif strong:
+        found.append(
+            Action(
+                "request-information",
+                "Ask for what would settle the innocent explanation before anything is blocked.",
+                f"{strong[0].name.replace('-', ' ')} is not ruled out",
+                strong[0].evidence,
+            )
+        )
+    if not found:
+        found.append(Action("watch", "Leave it in the queue and look again when it grows.", "no step is urgent", ()))
+    return tuple(sorted(found, key=lambda a: ACTIONS.index(a.name)))
+
+
+def _orders(view: RingView) -> list[Action]:
+    as_of = view.snapshot.as_of_ms
+    recent = [
+        o
+        for o in view.snapshot.orders
+        if as_of - o.ts_ms <= UNSHIPPED_MS
+        and order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined) > 0
+    ]
+    if not recent:
+        return []
+    exposed: dict[int, int] = {}
+    for o in recent:
+        left = order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined)
+        exposed[o.currency] = exposed.get(o.currency, 0) + left
+    return [
+        Action(
+            "review-open-orders",
+            f"Review the {count(len(recent), 'order')} of the last 7 days before what is still here is shipped.",
+            f"{money_list(exposed)} can still be saved",
+            (),
+        )
+    ]
+
+
+def _victims(facts: Sequence[Fact], roles: Mapping[str, Role]) -> list[Action]:
+    victims = [r.user_id for r in roles.values() if r.name is RoleName.LIKELY_VICTIM]
+    if not victims:
+        return []
+    return [
+        Action(
+            "contact-likely-victims",
+            f"Contact {listed(victims)} over an address known from before, and help them secure the account.",
+            f"{count(len(victims), 'account')} may have been taken over, or had a card stolen",
+            tuple(f.id for f in facts if f.kind == "takeover"),
+        )
+    ]
+
+
+def _step_up(roles: Mapping[str, Role]) -> list[Action]:
+    core = [r.user_id for r in roles.values() if r.name in (RoleName.CORE, RoleName.BRIDGE)]
+    if not core:
+        return []
+    return [
+        Action(
+            "step-up-verification",
+            f"Ask for stronger verification at the next login or order of {listed(core)}.",
+            "they are at the core of what is shared; an honest customer passes",
+            (),
+        )
+    ]
+
+
+def _refunds(facts: Sequence[Fact]) -> list[Action]:
+    loops = tuple(f.id for f in facts if f.kind == "refund-loop")
+    text = "Pay further refunds only after the goods were received and checked."
+    return [Action("hold-refunds", text, "refunds are unusually many", loops)] if loops else []
+
+
+def _promotions(facts: Sequence[Fact]) -> list[Action]:
+    signs = tuple(f.id for f in facts if f.kind in ("referral-chain", "one-order-accounts"))
+    text = "Pause new-customer and referral benefits for accounts that join through these identifiers."
+    return [Action("pause-promotions", text, "the accounts bring each other or order once", signs)] if signs else []
+
+
+def _block(view: RingView, facts: Sequence[Fact]) -> list[Action]:
+    tying = [i for i in view.shared if i.ties and i.kind in (EntityKind.DEVICE, EntityKind.CARD)]
+    outside = max((i.users_total - len(i.links) for i in tying), default=0)
+    if not tying:
+        return []
+    names = [i.name for i in sorted(tying, key=lambda i: -len(i.links))]
+    warning = f"; {count(outside, 'account')} outside the ring would be hit too" if outside else ""
+    return [
+        Action(
+            "block-identifier-after-confirmation",
+            f"Once a person has confirmed the ring, block {listed(names)} for new accounts{warning}.",
+            f"shared by up to {of(max(len(i.links) for i in tying), view.size, 'account')}",
+            tuple(f.id for f in facts if f.kind == "shared-identifier" and f.fields["identifier"] in names),
+        )
+    ]
+
+
+def _close(explanation: Explanation) -> Action:
+    if explanation.name == "insufficient-evidence":
+        return Action(
+            "request-information",
+            "Ask for more before deciding; close it if nothing else appears.",
+            "the evidence does not suffice",
+            explanation.evidence,
+        )
+    return Action(
+        "close-as-innocent",
+        f"Close it as {explanation.name.replace('-', ' ')} if the check above bears that out.",
+        "an innocent explanation fits, and nothing contradicts it",
+        explanation.evidence,
+    )

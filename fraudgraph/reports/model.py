@@ -1,0 +1,264 @@
+"""The report model: everything that a report says, in the order in which it says it; renderers only lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.reports.actions import Action, actions
+from fraudgraph.reports.innocent import Explanation, explanations
+from fraudgraph.reports.pattern import Pattern, pattern
+from fraudgraph.reports.timeline import Happening, timeline
+from fraudgraph.rings.facts import facts as facts_of
+from fraudgraph.rings.facts_kinds import Fact
+from fraudgraph.rings.facts_view import Identifier, RingView
+from fraudgraph.rings.facts_words import count, duration, listed, minute, money, money_list
+from fraudgraph.rings.money import RingMoney, ring_money, user_money
+from fraudgraph.rings.roles import Role, RoleName, roles
+from fraudgraph.rings.snapshot import RingSnapshot, SnapshotUser
+from fraudgraph.rings.stress import Cut, SoftTie, soft_ties, stress_test
+
+_SURE: tuple[tuple[float, str], ...] = (
+    (0.95, "almost certainly"),
+    (0.80, "very likely"),
+    (0.55, "likely"),
+    (0.45, "about as likely as not"),
+    (0.20, "unlikely to be"),
+    (0.05, "very unlikely to be"),
+    (0.0, "almost certainly not"),
+)
+"""Words of estimative probability (US ICD 203, 2015), by the lowest probability that they stand for."""
+
+_ROLE_ORDER = (RoleName.CORE, RoleName.BRIDGE, RoleName.PERIPHERY, RoleName.LIKELY_VICTIM)
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """One identifier that at least two members share; `evidence` is the fact that says so."""
+
+    identifier: Identifier
+    how_rare: str
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member as the report shows them; `money` in words, `reasons` their own."""
+
+    user: SnapshotUser
+    role: Role
+    age: str
+    money: str
+    reasons: tuple[str, ...]
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One of the three factors of the priority, in words."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class RingReport:
+    """One ring's report.
+
+    Attributes:
+        headline: one sentence: what it looks like, how sure, how much money.
+        money_lines: money per currency, and what is said separately.
+        ties, soft: what ties the members, strongest first, and pairs tied by weak identifiers together.
+        cuts: what it falls apart without.
+        members: core first, then bridges, periphery, likely victims; within a role by money and activity.
+        happenings: what happened when.
+        innocent: what speaks against it.
+        actions: what to do next.
+        factors: value at risk, probability, recency; their product orders the queue.
+        contributions: (reason, log-odds), strongest first.
+        computed: (name, value): versions, positions, time.
+    """
+
+    snapshot: RingSnapshot
+    view: RingView
+    facts: tuple[Fact, ...]
+    pattern: Pattern
+    headline: str
+    money: RingMoney
+    money_lines: tuple[str, ...]
+    ties: tuple[Tie, ...]
+    soft: tuple[SoftTie, ...]
+    cuts: tuple[Cut, ...]
+    members: tuple[Member, ...]
+    happenings: tuple[Happening, ...]
+    innocent: tuple[Explanation, ...]
+    actions: tuple[Action, ...]
+    factors: tuple[Factor, ...]
+    contributions: tuple[tuple[str, float], ...]
+    computed: tuple[tuple[str, str], ...]
+
+
+def build_report(snapshot: RingSnapshot) -> RingReport:
+    """Returns the report of one ring; a pure function of its snapshot."""
+    view = RingView(snapshot)
+    policy = LinkPolicy()
+    found = facts_of(snapshot)
+    by_user = roles(view, policy)
+    innocent = explanations(view, found)
+    looks = pattern(found)
+    cash = ring_money(snapshot)
+    return RingReport(
+        snapshot=snapshot,
+        view=view,
+        facts=found,
+        pattern=looks,
+        headline=_headline(view, looks),
+        money=cash,
+        money_lines=_money_lines(snapshot, cash, found),
+        ties=_ties(found, view),
+        soft=soft_ties(view, policy),
+        cuts=stress_test(view, policy),
+        members=_members(view, by_user, found),
+        happenings=timeline(view),
+        innocent=innocent,
+        actions=actions(view, found, by_user, innocent),
+        factors=_factors(snapshot),
+        contributions=tuple(sorted(snapshot.contributions.items(), key=lambda c: (-c[1], c[0]))),
+        computed=_computed(snapshot),
+    )
+
+
+def sure(probability: float) -> str:
+    """Returns a probability in words and in figures: `very likely a fraud ring (93 %)`."""
+    words = next(w for lowest, w in _SURE if probability >= lowest)
+    return f"{words} a fraud ring ({percent(probability)})"
+
+
+def percent(probability: float) -> str:
+    """Returns `93 %`; never 0 % or 100 %, which no score can promise."""
+    if probability < 0.01:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
+
+
+def against(explanation: Explanation) -> str:
+    """Returns an innocent explanation with what contradicts it."""
+    if explanation.strong:
+        return explanation.text
+    return f"{explanation.text} Against this stand {listed(explanation.contradicted, 4)}."
+
+
+def _headline(view: RingView, looks: Pattern) -> str:
+    s = view.snapshot
+    by_share = sorted(view.shared, key=lambda i: (not i.ties, -len(i.links), i.kind, i.name))
+    strongest = next((i for i in by_share if not i.hub), None)
+    tied = f" that share {_indefinite(strongest, view)}" if strongest is not None else ""
+    accounts = count(view.size, "account")
+    what = (
+        f"{accounts}{tied} fit no known pattern"
+        if looks.name == "unclear"
+        else f"Looks like {looks.words}: {accounts}{tied}"
+    )
+    at_stake = money(s.value_at_risk_minor, s.currency) if s.value_at_risk_minor else "no known money"
+    return f"{what}; {sure(s.probability)}, with {at_stake} at stake."
+
+
+def _indefinite(i: Identifier, view: RingView) -> str:
+    article = "an" if i.noun[0] in "aeiouI" else "a"
+    if len(i.links) == view.size:
+        return f"{article} {i.noun}"
+    return f"identifiers ({len(i.links):,} of them {article} {i.noun})"
+
+
+def _money_lines(snapshot: RingSnapshot, cash: RingMoney, found: tuple[Fact, ...]) -> tuple[str, ...]:
+    lines = []
+    looped = any(f.kind == "refund-loop" for f in found)
+    for m in cash.by_currency:
+        if m.orders:
+            parts = [f"{money(m.exposed_minor, m.currency)} can still be lost"]
+            if m.charged_back_minor:
+                parts.append(f"{money(m.charged_back_minor, m.currency)} lost to chargebacks")
+            if m.refunded_minor:
+                loop = ", by the loop of refunds" if looped else ""
+                parts.append(f"{money(m.refunded_minor, m.currency)} refunded{loop}")
+            ordered = f"{count(m.orders, 'order')} worth {money(m.ordered_minor, m.currency)}"
+            lines.append(f"{ordered}: {listed(parts)}; at stake {money(m.at_risk_minor, m.currency)}.")
+        if m.transferred_minor:
+            lines.append(f"{money(m.transferred_minor, m.currency)} sent from members to members.")
+    differs = (cash.value_at_risk_minor, cash.currency) != (snapshot.value_at_risk_minor, snapshot.currency)
+    if snapshot.value_at_risk_minor and cash.from_transfers and differs:
+        total = money(snapshot.value_at_risk_minor, snapshot.currency)
+        lines.append(f"Members sent {total} in all, the rest to accounts outside the ring.")
+    declined = sum(o.declined for o in snapshot.orders)
+    if declined:
+        lines.append(f"{count(declined, 'order')} declined or cancelled: not counted.")
+    return tuple(lines) or ("No money is known.",)
+
+
+def _ties(found: tuple[Fact, ...], view: RingView) -> tuple[Tie, ...]:
+    by_name = {i.name: i for i in view.shared}
+    return tuple(
+        Tie(by_name[str(f.fields["identifier"])], _how_rare(by_name[str(f.fields["identifier"])]), f.id)
+        for f in found
+        if f.kind == "shared-identifier"
+    )
+
+
+def _how_rare(i: Identifier) -> str:
+    outside = i.users_total - len(i.links)
+    if i.hub:
+        return f"{count(i.users_total, 'user')} in all: too many to tie anybody"
+    if not outside:
+        return "nobody else uses it"
+    return f"{count(i.users_total, 'user')} in all, {outside:,} outside the ring"
+
+
+def _members(view: RingView, by_user: Mapping[str, Role], found: tuple[Fact, ...]) -> tuple[Member, ...]:
+    amounts = user_money(view.snapshot)
+    rows = []
+    for user_id, user in view.users.items():
+        role = by_user[user_id]
+        cited = tuple(f.id for f in found if _names(f, user_id) and f.weight != 0.0)
+        at_risk = amounts.get(user_id, {})
+        own = (*_own_reasons(user), *role.reasons)
+        order = (_ROLE_ORDER.index(role.name), -sum(at_risk.values()), -user.declined, user_id)
+        age = duration(view.age_ms(user_id, view.snapshot.as_of_ms))
+        rows.append((order, Member(user, role, age, money_list(at_risk), own, cited)))
+    return tuple(member for _, member in sorted(rows, key=lambda row: row[0]))
+
+
+def _names(fact: Fact, user_id: str) -> bool:
+    named = fact.fields.get("user_ids")
+    return isinstance(named, tuple) and user_id in named
+
+
+def _own_reasons(user: SnapshotUser) -> tuple[str, ...]:
+    counted = (
+        (user.chargebacks, "chargeback"),
+        (user.declined, "declined attempt"),
+        (user.refunds, "refund"),
+        (user.referrals, "referral"),
+    )
+    reasons = [count(n, noun) for n, noun in counted if n]
+    if user.label:
+        reasons.insert(0, "labelled fraud" if user.label > 0 else "labelled legitimate")
+    return tuple(reasons)
+
+
+def _factors(s: RingSnapshot) -> tuple[Factor, ...]:
+    at_stake = money(s.value_at_risk_minor, s.currency)
+    last = max((u.last_ms for u in s.users), default=s.as_of_ms)
+    return (
+        Factor("value at risk", at_stake, "what can still be lost, and what banks took back"),
+        Factor("probability", percent(s.probability), "that this is a fraud ring"),
+        Factor("recency", f"{s.recency:.2f}", f"last active {minute(last)} UTC"),
+    )
+
+
+def _computed(s: RingSnapshot) -> tuple[tuple[str, str], ...]:
+    rows = [("as of", f"{minute(s.as_of_ms)} UTC (event time)")]
+    rows += sorted(s.versions.items())
+    rows += [(f"position of {name}", f"{offset:,}") for name, offset in sorted(s.positions.items())]
+    return tuple(rows)
