@@ -1,0 +1,146 @@
+"""What an adapter derives from stored rows and the policy, the same in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from fraudgraph import __version__
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.events.kinds import EntityKind, EventType, Status
+from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.rings.snapshot import (
+    RingSnapshot,
+    SnapshotLink,
+    SnapshotOrder,
+    SnapshotStep,
+    SnapshotTransfer,
+    SnapshotUser,
+)
+from fraudgraph.stores.port import RingRow
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """The policies and the time under which stored rows are read.
+
+    Attributes:
+        policy: gives links their strength and their time to live.
+        priority: gives rings their recency, their priority and their dormancy.
+        as_of_ms: the watermark of the commit that is read.
+    """
+
+    policy: LinkPolicy
+    priority: PriorityRules
+    as_of_ms: int
+
+    def live_since_ms(self, kind: EntityKind) -> int:
+        """Returns the earliest `last_ms` of a link of this kind that has not expired."""
+        return self.as_of_ms - self.policy.kinds[kind.label].ttl_days * DAY_MS
+
+    def ring(self, row: RingRow) -> RingRow:
+        """Returns the row with the status that people see: an open ring that went quiet is `dormant`."""
+        if row.status == "open" and self.priority.is_dormant(row.last_seen_ms, self.as_of_ms):
+            return replace(row, status="dormant")
+        return row
+
+    def link(
+        self,
+        user_id: str,
+        kind: EntityKind,
+        key: bytes,
+        mask: str,
+        *,
+        first_ms: int,
+        last_ms: int,
+        count: int,
+        users_active: int,
+    ) -> SnapshotLink:
+        """Returns a live link with its strength as of the watermark."""
+        strength = self.policy.strength(kind.label, users_active, self.as_of_ms - last_ms)
+        hub = users_active > self.policy.kinds[kind.label].hub_users
+        return SnapshotLink(
+            user_id=user_id,
+            kind=kind,
+            key=key.hex(),
+            mask=mask,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            count=count,
+            users_active=users_active,
+            strength=strength,
+            ties=strength >= self.policy.theta and users_active > 1 and not hub,
+            hub=hub,
+        )
+
+    def snapshot(
+        self,
+        row: RingRow,
+        *,
+        users: Iterable[SnapshotUser],
+        links: Iterable[SnapshotLink],
+        orders: Iterable[SnapshotOrder],
+        transfers: Iterable[SnapshotTransfer],
+        lineage: Iterable[SnapshotStep],
+        positions: Mapping[str, int],
+        schema_version: str,
+    ) -> RingSnapshot:
+        """Returns the snapshot in canonical order, so that the same evidence is equal from every adapter."""
+        ring = self.ring(row)
+        return RingSnapshot(
+            ring_id=ring.ring_id,
+            status=ring.status,
+            probability=ring.probability,
+            priority=self.priority.priority(ring.rank, self.as_of_ms),
+            value_at_risk_minor=ring.value_at_risk_minor,
+            currency=ring.currency,
+            recency=self.priority.recency(ring.last_seen_ms, self.as_of_ms),
+            reason=ring.reason,
+            as_of_ms=self.as_of_ms,
+            users=tuple(sorted(users, key=lambda user: user.user_id)),
+            links=tuple(sorted(links, key=lambda link: (link.user_id, link.kind, link.key))),
+            orders=tuple(sorted(orders, key=lambda order: (order.ts_ms, order.order_ref))),
+            transfers=tuple(
+                sorted(transfers, key=lambda t: (t.first_ms, t.from_user_id, t.to_user_id, t.kind, t.currency))
+            ),
+            lineage=tuple(lineage),
+            contributions=dict(ring.contributions),
+            versions={
+                "policy_version": self.policy.version,
+                "policy_hash": self.policy.hash,
+                "scorer": ring.scorer,
+                "schema": schema_version,
+                "code": __version__,
+            },
+            positions=dict(sorted(positions.items())),
+        )
+
+
+def declined(status_bits: int) -> bool:
+    """Returns whether an order was declined and never approved, from the bits of the statuses seen."""
+    return bool(status_bits & 1 << Status.DECLINED) and not status_bits & 1 << Status.APPROVED
+
+
+def transfer_kind(number: int) -> str:
+    """Returns `transfer` or `referral`."""
+    return EventType(number).name.lower()
+
+
+def follow_mergers(ring_id: str, look_up: Callable[[str], tuple[str, str | None] | None]) -> str | None:
+    """Returns the ring at the end of the chain of mergers that starts here, None where there is no such ring.
+
+    Args:
+        ring_id: the first ring of the chain.
+        look_up: gives a ring's status and the ring that it last merged into, or None for an unknown ring.
+    """
+    here = look_up(ring_id)
+    if here is None:
+        return None
+    passed = {ring_id}
+    while here is not None and here[0] == "merged" and here[1] is not None and here[1] not in passed:
+        after = look_up(here[1])
+        if after is None:
+            break
+        ring_id, here = here[1], after
+        passed.add(ring_id)
+    return ring_id

@@ -1,0 +1,249 @@
+"""The read side of the SQLite store: each call is one read transaction, so it sees one commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.errors import ConfigurationError
+from fraudgraph.events.kinds import EntityKind, RejectReason
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.evidence import Lens, follow_mergers
+from fraudgraph.stores.port import AlertRow, Entity, RingRow, StoredDeadLetter
+from fraudgraph.stores.sqlite.connect import connect_reader, translated
+from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
+from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK, SCHEMA_VERSION
+from fraudgraph.stores.sqlite.snapshot import count_users, read_snapshot
+
+ALL: Final = -1
+"""SQLite's LIMIT for no limit."""
+
+_RINGS: Final = """
+    SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
+        first_seen_ms, last_seen_ms, reason, scorer, contributions
+    FROM rings
+    WHERE (
+        (:open AND :dormant AND status = 'open')
+        OR (:open AND status = 'open' AND NOT is_dormant(last_seen_ms))
+        OR (:dormant AND status = 'open' AND is_dormant(last_seen_ms))
+        OR (:closed AND status = 'closed')
+        OR (:merged AND status = 'merged'))
+        AND (:since_ms IS NULL OR last_seen_ms >= :since_ms)
+        AND probability >= :min_probability
+    ORDER BY rank DESC, ring_id
+    LIMIT :limit"""
+_WENT: Final = """
+    SELECT status, (
+        SELECT other_ring_id FROM lineage
+        WHERE lineage.ring_id = rings.ring_id AND what = 'merged'
+        ORDER BY id DESC LIMIT 1)
+    FROM rings WHERE ring_id = ?"""
+_STATUSES: Final = ("open", "dormant", "closed", "merged")
+_LIVING: Final = ("open", "dormant")
+
+
+class SqliteReader:
+    """Reads a store while its writer writes; see `StoreReader` for what each call returns.
+
+    Args:
+        path: the store's file.
+        policy: the link policy that the store was written under.
+        priority: the rules of the queue.
+        connect: opens the file.
+
+    Raises:
+        DependencyError: the file is missing, locked, damaged or unreadable; so does every call.
+        ConfigurationError: it is not a store.
+        StoreError: its schema is not the one that this version reads.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        policy: LinkPolicy,
+        priority: PriorityRules,
+        *,
+        connect: Callable[[Path], sqlite3.Connection] = connect_reader,
+    ) -> None:
+        self._path = Path(path)
+        self._policy = policy
+        self._priority = priority
+        self._db = connect(self._path)
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[sqlite3.Connection, Lens]]:
+        with translated(self._path):
+            self._db.execute("BEGIN")
+            try:
+                (watermark_ms,) = self._db.execute("SELECT watermark_ms FROM state").fetchone()
+                yield self._db, Lens(self._policy, self._priority, watermark_ms)
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def meta(self) -> Mapping[str, str]:
+        """Returns what the store is and where it stands; key and policy are empty before `bind`."""
+        with self._reading() as (db, _):
+            row = db.execute(
+                "SELECT store_id, key_id, policy_hash, policy_version, epoch, commit_no, watermark_ms FROM state"
+            ).fetchone()
+        names = ("store_id", "key_id", "policy_hash", "policy_version", "epoch", "commit", "watermark_ms")
+        return {"schema_version": str(SCHEMA_VERSION)} | {
+            name: str(value) for name, value in zip(names, row, strict=True)
+        }
+
+    def rings(
+        self,
+        *,
+        statuses: Iterable[str] | None = None,
+        since_ms: int | None = None,
+        min_probability: float = 0.0,
+        limit: int | None = None,
+    ) -> list[RingRow]:
+        """Returns rings, best `rank` first; `statuses` may name `dormant`, and `open` then excludes it."""
+        wanted = set(_LIVING if statuses is None else statuses)
+        parameters: dict[str, object] = {status: status in wanted for status in _STATUSES}
+        parameters |= {
+            "since_ms": since_ms,
+            "min_probability": min_probability,
+            "limit": ALL if limit is None else limit,
+        }
+        with self._reading() as (db, lens):
+            db.create_function(
+                "is_dormant",
+                1,
+                lambda last_seen_ms: lens.priority.is_dormant(last_seen_ms, lens.as_of_ms),
+                deterministic=True,
+            )
+            return [lens.ring(ring_from_row(row)) for row in db.execute(_RINGS, parameters)]
+
+    def resolve_ring(self, ring_id: str) -> str | None:
+        """Returns the id at the end of the chain of mergers that starts at `ring_id`, else None."""
+        with self._reading() as (db, _):
+
+            def look_up(ring_id: str) -> tuple[str, str | None] | None:
+                row: tuple[str, str | None] | None = db.execute(_WENT, (ring_id,)).fetchone()
+                return row
+
+            return follow_mergers(ring_id, look_up)
+
+    def snapshot(self, ring_id: str) -> RingSnapshot | None:
+        """Returns all the evidence of a ring as of the last commit, or None where there is no such ring.
+
+        Raises:
+            ConfigurationError: the store was written under another link policy, so strengths would be false.
+        """
+        with self._reading() as (db, lens):
+            (bound,) = db.execute("SELECT policy_hash FROM state").fetchone()
+            if bound not in ("", lens.policy.hash):
+                raise ConfigurationError(
+                    f"the store was written under link policy {bound}, and the settings say {lens.policy.hash}",
+                    do="Use the settings that the store was written with, or rebuild the store.",
+                )
+            return read_snapshot(db, lens, ring_id)
+
+    def find(self, kind: EntityKind, key: str | bytes) -> Entity | None:
+        """Returns an entity by user id or pseudonym; a pseudonym may be given in hex, as `Entity.key` is."""
+        stored: str | bytes = key
+        if kind is not EntityKind.USER and isinstance(key, str):
+            try:
+                stored = bytes.fromhex(key)
+            except ValueError:
+                return None
+        with self._reading() as (db, lens):
+            row = db.execute(
+                "SELECT ref, key, mask FROM entities WHERE key = ? AND ref & ? = ?", (stored, KIND_MASK, kind)
+            ).fetchone()
+            return None if row is None else _entity(db, lens, *row)
+
+    def find_order(self, order_key: bytes) -> str | None:
+        """Returns the user id behind an order."""
+        with self._reading() as (db, _):
+            row = db.execute(
+                "SELECT e.key FROM orders AS o JOIN entities AS e ON e.ref = o.user << ? WHERE o.key = ?",
+                (KIND_BITS, order_key),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def users_of(self, entity: Entity, limit: int) -> list[tuple[str, int, int, int]]:
+        """Returns (user id, first_ms, last_ms, count) of an identifier's live links, latest first, ties by id."""
+        with self._reading() as (db, lens):
+            return db.execute(
+                """
+                SELECT e.key, l.first_ms, l.last_ms, l.count
+                FROM links AS l JOIN entities AS e ON e.ref = l.user << ?
+                WHERE l.entity = ? AND l.last_ms >= ?
+                ORDER BY l.last_ms DESC, e.key
+                LIMIT ?""",
+                (KIND_BITS, entity.id << KIND_BITS | entity.kind, lens.live_since_ms(entity.kind), limit),
+            ).fetchall()
+
+    def identifiers_of(self, user_id: str) -> list[tuple[Entity, int, int, int]]:
+        """Returns (identifier, first_ms, last_ms, count) of a user's live links, by kind and pseudonym."""
+        with self._reading() as (db, lens):
+            rows = db.execute(
+                """
+                SELECT e.ref, e.key, e.mask, l.first_ms, l.last_ms, l.count
+                FROM entities AS u JOIN links AS l ON l.user = u.ref >> ? JOIN entities AS e ON e.ref = l.entity
+                WHERE u.key = ? AND u.ref & ? = ?""",
+                (KIND_BITS, user_id, KIND_MASK, EntityKind.USER),
+            ).fetchall()
+            found = [
+                (_entity(db, lens, ref, key, mask), first_ms, last_ms, count)
+                for ref, key, mask, first_ms, last_ms, count in rows
+                if last_ms >= lens.live_since_ms(kind_of(ref))
+            ]
+        return sorted(found, key=lambda item: (item[0].kind, item[0].key))
+
+    def rings_of(self, user_id: str) -> list[RingRow]:
+        """Returns the living rings that the user is a member of, best `rank` first."""
+        with self._reading() as (db, lens):
+            rows = db.execute(
+                """
+                SELECT r.ring_id, r.status, r.probability, r.rank, r.value_at_risk_minor, r.currency, r.users,
+                    r.identifiers, r.first_seen_ms, r.last_seen_ms, r.reason, r.scorer, r.contributions
+                FROM entities AS u JOIN members AS m ON m.user = u.ref >> ? JOIN rings AS r USING (ring_id)
+                WHERE u.key = ? AND u.ref & ? = ? AND r.status = 'open'
+                ORDER BY r.rank DESC, r.ring_id""",
+                (KIND_BITS, user_id, KIND_MASK, EntityKind.USER),
+            )
+            return [lens.ring(ring_from_row(row)) for row in rows]
+
+    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids."""
+        with self._reading() as (db, _):
+            rows = db.execute(
+                """
+                SELECT id, reason, detail, source, position, commit_no, ciphertext FROM dead_letters
+                ORDER BY id LIMIT ?""",
+                (ALL if limit is None else limit,),
+            ).fetchall()
+        return [StoredDeadLetter(number, RejectReason(reason).code, *rest) for number, reason, *rest in rows]
+
+    def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns alerts, newest first, ties by alert id."""
+        with self._reading() as (db, _):
+            rows = db.execute(
+                """
+                SELECT alert_id, ring_id, at_ms, probability, priority, reason FROM alerts
+                ORDER BY at_ms DESC, alert_id LIMIT ?""",
+                (ALL if limit is None else limit,),
+            ).fetchall()
+        return [AlertRow(*row) for row in rows]
+
+    def close(self) -> None:
+        """Releases the connection. Idempotent."""
+        with translated(self._path):
+            self._db.close()
+
+
+def _entity(db: sqlite3.Connection, lens: Lens, ref: int, key: str | bytes, mask: str) -> Entity:
+    kind = kind_of(ref)
+    text = key if isinstance(key, str) else key.hex()
+    users = 1 if kind is EntityKind.USER else count_users(db, lens, ref)
+    return Entity(kind=kind, id=ref >> KIND_BITS, key=text, mask=mask, users=users)

@@ -1,0 +1,117 @@
+"""The write side of the SQLite store: one transaction per commit, fenced by an epoch."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.errors import ConfigurationError, FencedError, StoreError
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.stores.port import CommitDelta, StoredState
+from fraudgraph.stores.sqlite.connect import connect_writer, translated
+from fraudgraph.stores.sqlite.load import load_state
+from fraudgraph.stores.sqlite.reader import SqliteReader
+from fraudgraph.stores.sqlite.write import write_delta
+
+
+class SqliteStore(SqliteReader):
+    """A store in one file; see `Store` for the promises.
+
+    Args:
+        path: the file; made where there is none.
+        policy: the link policy, for the read side.
+        priority: the rules of the queue, for the read side.
+        connect: opens the file for writing.
+
+    Raises:
+        DependencyError: the file cannot be written; so does every call that meets a locked, full or damaged disk.
+        ConfigurationError: it is an SQLite file of something else.
+        StoreError: a newer fraudgraph wrote it.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        policy: LinkPolicy,
+        priority: PriorityRules,
+        *,
+        connect: Callable[[Path], sqlite3.Connection] = connect_writer,
+    ) -> None:
+        super().__init__(path, policy, priority, connect=connect)
+        self._epoch: int | None = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._db.execute("ROLLBACK")
+
+    def claim(self) -> int:
+        """Takes the next epoch and returns it; every earlier writer is fenced from then on."""
+        with self._writing() as db:
+            db.execute("UPDATE state SET epoch = epoch + 1")
+            (epoch,) = db.execute("SELECT epoch FROM state").fetchone()
+        self._epoch = int(epoch)
+        return self._epoch
+
+    def bind(self, *, key_id: str, policy_hash: str, policy_version: str) -> None:
+        """Records key and policy at first use, and refuses others afterwards.
+
+        Raises:
+            ConfigurationError: the store was written under another key or link policy.
+        """
+        with self._writing() as db:
+            bound_key, bound_policy = db.execute("SELECT key_id, policy_hash FROM state").fetchone()
+            if not bound_key:
+                db.execute(
+                    "UPDATE state SET key_id = ?, policy_hash = ?, policy_version = ?",
+                    (key_id, policy_hash, policy_version),
+                )
+                return
+        if bound_key != key_id:
+            raise ConfigurationError(
+                f"the store was written under key {bound_key}, and the key given is {key_id}",
+                do="Give the key that the store was written with, or start a new store.",
+            )
+        if bound_policy != policy_hash:
+            raise ConfigurationError(
+                f"the store was written under link policy {bound_policy}, and the settings say {policy_hash}",
+                do="Use the settings that the store was written with, or rebuild it: ingest again into a new store.",
+            )
+
+    def load(self) -> StoredState:
+        """Returns everything of the last commit."""
+        with translated(self._path):
+            return load_state(self._path)
+
+    def commit(self, delta: CommitDelta) -> None:
+        """Writes the delta in one transaction, guarded by epoch and by `commit == last + 1`.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: no epoch was claimed, the commit number is not the next one, or an id changed its identity.
+            DependencyError: the disk is full or fails; nothing was written, and the same delta may be tried again.
+        """
+        if self._epoch is None:
+            raise StoreError("this writer holds no epoch", do="Call `claim` before `commit`.")
+        with self._writing() as db:
+            epoch, last = db.execute("SELECT epoch, commit_no FROM state").fetchone()
+            if epoch != self._epoch:
+                raise FencedError(
+                    f"another writer took epoch {epoch}, this one holds {self._epoch}",
+                    do="Stop this process; one engine owns a store.",
+                )
+            if delta.commit != last + 1:
+                raise StoreError(
+                    f"the store is at commit {last}, so {delta.commit} is not the next one",
+                    do="Load the state again and go on from its positions.",
+                )
+            write_delta(db, delta)

@@ -1,0 +1,432 @@
+"""A store in memory: the port's promises in plain dictionaries, for tests of whatever stands on a store."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.errors import ConfigurationError, FencedError, StoreError
+from fraudgraph.events.batch import LabelRow
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.snapshot import (
+    RingSnapshot,
+    SnapshotLink,
+    SnapshotOrder,
+    SnapshotStep,
+    SnapshotTransfer,
+    SnapshotUser,
+)
+from fraudgraph.stores.evidence import Lens, declined, follow_mergers, transfer_kind
+from fraudgraph.stores.port import (
+    CLOSED_STATUSES,
+    LINK_COLUMNS,
+    ORDER_COLUMNS,
+    TRANSFER_COLUMNS,
+    USER_COLUMNS,
+    AlertRow,
+    Columns,
+    CommitDelta,
+    Entity,
+    LineageRow,
+    RingRow,
+    StoredDeadLetter,
+    StoredState,
+)
+
+_LINK_IDENTITY = ("user", "kind", "ident")
+_ORDER_IDENTITY = ("user", "key")
+_TRANSFER_IDENTITY = ("from_user", "to_user", "kind")
+
+Record = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Tables:
+    commit: int = 0
+    watermark_ms: int = 0
+    ring_serial: int = 0
+    scorer_state: bytes | None = None
+    positions: dict[str, int] = field(default_factory=dict)
+    clocks_ms: dict[str, int] = field(default_factory=dict)
+    seen: list[tuple[bytes, int]] = field(default_factory=list)
+    entities: dict[tuple[int, int], tuple[str | bytes, str]] = field(default_factory=dict)
+    links: dict[int, Record] = field(default_factory=dict)
+    users: dict[int, Record] = field(default_factory=dict)
+    orders: dict[int, Record] = field(default_factory=dict)
+    transfers: dict[int, Record] = field(default_factory=dict)
+    labels: dict[bytes, LabelRow] = field(default_factory=dict)
+    rings: dict[str, RingRow] = field(default_factory=dict)
+    members: dict[str, dict[int, float]] = field(default_factory=dict)
+    lineage: list[LineageRow] = field(default_factory=list)
+    alerts: dict[str, AlertRow] = field(default_factory=dict)
+    dead_letters: dict[int, StoredDeadLetter] = field(default_factory=dict)
+    dead_letters_ever: int = 0
+
+
+@dataclass(slots=True)
+class MemoryFile:
+    """What outlives a `MemoryStore`, as a file outlives a process; give it to the next one."""
+
+    tables: _Tables = field(default_factory=_Tables)
+    epoch: int = 0
+    binding: tuple[str, str, str] = ("", "", "")
+
+
+class MemoryStore:
+    """A `Store` without a disk. A commit works on a copy, so that one that fails leaves nothing: for small stores.
+
+    Args:
+        policy: the link policy.
+        priority: the rules of the queue.
+        file: shared by several stores to play several processes.
+    """
+
+    def __init__(self, policy: LinkPolicy, priority: PriorityRules, file: MemoryFile | None = None) -> None:
+        self.file = MemoryFile() if file is None else file
+        self._policy = policy
+        self._priority = priority
+        self._epoch: int | None = None
+
+    def claim(self) -> int:
+        """Takes the next epoch and returns it."""
+        self.file.epoch += 1
+        self._epoch = self.file.epoch
+        return self._epoch
+
+    def bind(self, *, key_id: str, policy_hash: str, policy_version: str) -> None:
+        """Records key and policy at first use, and refuses others afterwards."""
+        bound_key, bound_hash, _ = self.file.binding
+        if not bound_key:
+            self.file.binding = (key_id, policy_hash, policy_version)
+        elif bound_key != key_id:
+            raise ConfigurationError(f"the store was written under key {bound_key}", do="Give that key.")
+        elif bound_hash != policy_hash:
+            raise ConfigurationError(f"the store was written under policy {bound_hash}", do="Use that policy.")
+
+    def load(self) -> StoredState:
+        """Returns everything of the last commit."""
+        tables = copy.deepcopy(self.file.tables)
+        living = {ring_id: ring for ring_id, ring in sorted(tables.rings.items()) if _lives(ring)}
+        return StoredState(
+            commit=tables.commit,
+            watermark_ms=tables.watermark_ms,
+            positions=tables.positions,
+            clocks_ms=tables.clocks_ms,
+            ring_serial=tables.ring_serial,
+            scorer_state=tables.scorer_state,
+            seen_keys=[key for key, _ in tables.seen],
+            seen_ts_ms=[ts_ms for _, ts_ms in tables.seen],
+            entities=((kind, number, tables.entities[kind, number][0]) for number, kind in _by_id(tables)),
+            links=_columns(tables.links, LINK_COLUMNS),
+            users=_columns(tables.users, USER_COLUMNS),
+            orders=_columns(tables.orders, ORDER_COLUMNS),
+            order_keys=[tables.orders[slot]["key"] for slot in sorted(tables.orders)],
+            transfers=_columns(tables.transfers, TRANSFER_COLUMNS),
+            labels=list(tables.labels.values()),
+            rings=list(living.values()),
+            members={ring_id: sorted(tables.members.get(ring_id, {}).items()) for ring_id in living},
+        )
+
+    def commit(self, delta: CommitDelta) -> None:
+        """Writes the delta, or nothing."""
+        if self._epoch is None:
+            raise StoreError("this writer holds no epoch", do="Call `claim` before `commit`.")
+        if self._epoch != self.file.epoch:
+            raise FencedError(f"another writer took epoch {self.file.epoch}", do="Stop this process.")
+        if delta.commit != self.file.tables.commit + 1:
+            raise StoreError(f"{delta.commit} is not the next commit", do="Load the state again.")
+        tables = copy.deepcopy(self.file.tables)
+        _delete(tables, delta)
+        _upsert(tables, delta)
+        _append(tables, delta)
+        self.file.tables = tables
+
+    def meta(self) -> Mapping[str, str]:
+        """Returns what the store is and where it stands."""
+        key_id, policy_hash, policy_version = self.file.binding
+        return {
+            "store_id": "memory",
+            "schema_version": "0",
+            "key_id": key_id,
+            "policy_hash": policy_hash,
+            "policy_version": policy_version,
+            "epoch": str(self.file.epoch),
+            "commit": str(self.file.tables.commit),
+            "watermark_ms": str(self.file.tables.watermark_ms),
+        }
+
+    def rings(
+        self,
+        *,
+        statuses: Iterable[str] | None = None,
+        since_ms: int | None = None,
+        min_probability: float = 0.0,
+        limit: int | None = None,
+    ) -> list[RingRow]:
+        """Returns rings, best `rank` first."""
+        wanted = {"open", "dormant"} if statuses is None else set(statuses)
+        found = [
+            ring
+            for ring in map(self._lens().ring, self.file.tables.rings.values())
+            if ring.status in wanted
+            and (since_ms is None or ring.last_seen_ms >= since_ms)
+            and ring.probability >= min_probability
+        ]
+        return _best_first(found)[:limit]
+
+    def resolve_ring(self, ring_id: str) -> str | None:
+        """Returns the id under which the ring lives now, else None."""
+        went = {step.ring_id: step.other_ring_id for step in self.file.tables.lineage if step.what == "merged"}
+
+        def look_up(ring_id: str) -> tuple[str, str | None] | None:
+            ring = self.file.tables.rings.get(ring_id)
+            return None if ring is None else (ring.status, went.get(ring_id))
+
+        return follow_mergers(ring_id, look_up)
+
+    def snapshot(self, ring_id: str) -> RingSnapshot | None:
+        """Returns all the evidence of a ring, or None where there is no such ring."""
+        tables, lens = self.file.tables, self._lens()
+        if self.file.binding[1] not in ("", self._policy.hash):
+            raise ConfigurationError("the store was written under another link policy", do="Use that policy.")
+        ring = tables.rings.get(ring_id)
+        if ring is None:
+            return None
+        members = tables.members.get(ring_id, {})
+        return lens.snapshot(
+            ring,
+            users=[self._snapshot_user(user, probability) for user, probability in members.items()],
+            links=[self._snapshot_link(link) for link in self._live_links() if link["user"] in members],
+            orders=[self._snapshot_order(order) for order in tables.orders.values() if order["user"] in members],
+            transfers=[
+                self._snapshot_transfer(transfer)
+                for transfer in tables.transfers.values()
+                if transfer["from_user"] in members and transfer["to_user"] in members
+            ],
+            lineage=[
+                SnapshotStep(step.what, step.at_ms, step.users_before, step.users_after, step.other_ring_id)
+                for step in tables.lineage
+                if step.ring_id == ring_id
+            ],
+            positions=tables.positions,
+            schema_version="0",
+        )
+
+    def find(self, kind: EntityKind, key: str | bytes) -> Entity | None:
+        """Returns an entity by user id or pseudonym (bytes, or hex)."""
+        for (stored_kind, number), (stored, _) in self.file.tables.entities.items():
+            if stored_kind == kind and key in (stored, _text(stored)):
+                return self._entity(kind, number)
+        return None
+
+    def find_order(self, order_key: bytes) -> str | None:
+        """Returns the user id behind an order."""
+        for order in self.file.tables.orders.values():
+            if order["key"] == order_key:
+                return self._user_id(order["user"])
+        return None
+
+    def users_of(self, entity: Entity, limit: int) -> list[tuple[str, int, int, int]]:
+        """Returns (user id, first_ms, last_ms, count), latest first, ties by user id."""
+        found = [
+            (self._user_id(link["user"]), link["first_ms"], link["last_ms"], link["count"])
+            for link in self._live_links()
+            if (link["kind"], link["ident"]) == (entity.kind, entity.id)
+        ]
+        return sorted(found, key=lambda row: (-row[2], row[0]))[:limit]
+
+    def identifiers_of(self, user_id: str) -> list[tuple[Entity, int, int, int]]:
+        """Returns (identifier, first_ms, last_ms, count), by kind and pseudonym."""
+        found = [
+            (self._entity(link["kind"], link["ident"]), link["first_ms"], link["last_ms"], link["count"])
+            for link in self._live_links()
+            if self._user_id(link["user"]) == user_id
+        ]
+        return sorted(found, key=lambda row: (row[0].kind, row[0].key))
+
+    def rings_of(self, user_id: str) -> list[RingRow]:
+        """Returns the living rings that the user is a member of, best `rank` first."""
+        tables = self.file.tables
+        return _best_first(
+            self._lens().ring(ring)
+            for ring_id, ring in tables.rings.items()
+            if _lives(ring) and user_id in map(self._user_id, tables.members.get(ring_id, {}))
+        )
+
+    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids."""
+        return list(self.file.tables.dead_letters.values())[:limit]
+
+    def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns alerts, newest first, ties by alert id."""
+        return sorted(self.file.tables.alerts.values(), key=lambda alert: (-alert.at_ms, alert.alert_id))[:limit]
+
+    def close(self) -> None:
+        """Does nothing: there is nothing to release."""
+
+    def _lens(self) -> Lens:
+        return Lens(self._policy, self._priority, self.file.tables.watermark_ms)
+
+    def _live_links(self) -> list[Record]:
+        lens = self._lens()
+        return [
+            link
+            for link in self.file.tables.links.values()
+            if link["last_ms"] >= lens.live_since_ms(EntityKind(link["kind"]))
+        ]
+
+    def _users_active(self, kind: int, ident: int) -> int:
+        return sum((link["kind"], link["ident"]) == (kind, ident) for link in self._live_links())
+
+    def _user_id(self, user: int) -> str:
+        return _text(self.file.tables.entities[EntityKind.USER, user][0])
+
+    def _entity(self, kind: int, number: int) -> Entity:
+        key, mask = self.file.tables.entities[kind, number]
+        users = 1 if kind == EntityKind.USER else self._users_active(kind, number)
+        return Entity(EntityKind(kind), number, _text(key), mask, users)
+
+    def _snapshot_user(self, user: int, probability: float) -> SnapshotUser:
+        activity = {"first_ms": -1, "last_ms": -1} | self.file.tables.users.get(user, {})
+        activity.pop("user", None)
+        return SnapshotUser(self._user_id(user), probability, **activity)
+
+    def _snapshot_link(self, link: Record) -> SnapshotLink:
+        key, mask = self.file.tables.entities[link["kind"], link["ident"]]
+        assert isinstance(key, bytes)
+        return self._lens().link(
+            self._user_id(link["user"]),
+            EntityKind(link["kind"]),
+            key,
+            mask,
+            first_ms=link["first_ms"],
+            last_ms=link["last_ms"],
+            count=link["count"],
+            users_active=self._users_active(link["kind"], link["ident"]),
+        )
+
+    def _snapshot_order(self, order: Record) -> SnapshotOrder:
+        return SnapshotOrder(
+            order_ref=order["key"].hex(),
+            user_id=self._user_id(order["user"]),
+            ts_ms=order["ts_ms"],
+            amount_minor=order["amount_minor"],
+            refunded_minor=order["refunded_minor"],
+            charged_minor=order["charged_minor"],
+            currency=order["currency"],
+            declined=declined(order["status"]),
+        )
+
+    def _snapshot_transfer(self, transfer: Record) -> SnapshotTransfer:
+        return SnapshotTransfer(
+            from_user_id=self._user_id(transfer["from_user"]),
+            to_user_id=self._user_id(transfer["to_user"]),
+            kind=transfer_kind(transfer["kind"]),
+            first_ms=transfer["first_ms"],
+            last_ms=transfer["last_ms"],
+            count=transfer["count"],
+            amount_minor=transfer["amount_minor"],
+            currency=transfer["currency"],
+        )
+
+
+def _delete(tables: _Tables, delta: CommitDelta) -> None:
+    for kind, number in delta.entities_deleted:
+        tables.entities.pop((kind, number), None)
+        if kind == EntityKind.USER:
+            tables.users.pop(number, None)
+            for members in tables.members.values():
+                members.pop(number, None)
+    for table, ids in (
+        (tables.links, delta.links_deleted),
+        (tables.orders, delta.orders_deleted),
+        (tables.transfers, delta.transfers_deleted),
+    ):
+        for slot in ids:
+            table.pop(slot, None)
+    for number in delta.dead_letters_deleted:
+        tables.dead_letters.pop(number, None)
+
+
+def _upsert(tables: _Tables, delta: CommitDelta) -> None:
+    for kind, number, key, mask in delta.entities:
+        if tables.entities.get((kind, number), (key,))[0] != key:
+            raise StoreError("an entity would change its key", do="Delete it first.")
+        tables.entities[kind, number] = (key, mask)
+    _put(tables.links, _records(delta.links, LINK_COLUMNS), _LINK_IDENTITY)
+    _put(tables.users, _records(delta.users, USER_COLUMNS), ())
+    orders = _records(delta.orders, ORDER_COLUMNS)
+    for order, order_key in zip(orders, delta.order_keys, strict=True):
+        order["key"] = order_key
+    _put(tables.orders, orders, _ORDER_IDENTITY)
+    _put(tables.transfers, _records(delta.transfers, TRANSFER_COLUMNS), _TRANSFER_IDENTITY)
+    tables.rings |= {ring.ring_id: ring for ring in delta.rings}
+    tables.members |= {ring_id: dict(members) for ring_id, members in delta.members.items()}
+
+
+def _append(tables: _Tables, delta: CommitDelta) -> None:
+    for label in delta.labels:
+        tables.labels.setdefault(label.key, replace(label, event=-1))
+    for alert in delta.alerts:
+        tables.alerts.setdefault(alert.alert_id, alert)
+    tables.lineage += delta.lineage
+    for letter in delta.dead_letters:
+        tables.dead_letters_ever += 1
+        tables.dead_letters[tables.dead_letters_ever] = StoredDeadLetter(
+            id=tables.dead_letters_ever,
+            reason=letter.reason.code,
+            detail=letter.detail,
+            partition=letter.partition,
+            offset=letter.offset,
+            commit=delta.commit,
+            ciphertext=letter.ciphertext,
+        )
+    seen = [*tables.seen, *zip(delta.seen_keys, delta.seen_ts_ms, strict=True)]
+    tables.seen = [(key, ts_ms) for key, ts_ms in seen if ts_ms >= delta.watermark_ms]
+    tables.positions |= delta.positions
+    tables.clocks_ms |= delta.clocks_ms
+    tables.scorer_state = tables.scorer_state if delta.scorer_state is None else delta.scorer_state
+    tables.ring_serial = max(tables.ring_serial, delta.ring_serial)
+    tables.commit, tables.watermark_ms = delta.commit, delta.watermark_ms
+
+
+def _put(table: dict[int, Record], records: Iterable[Record], identity: tuple[str, ...]) -> None:
+    for record in records:
+        number = next(iter(record.values()))
+        before = table.get(number, record)
+        if any(before[name] != record[name] for name in identity):
+            raise StoreError(f"row {number} would change {identity}", do="Delete it first.")
+        table[number] = record
+
+
+def _records(columns: Columns, names: tuple[str, ...]) -> list[Record]:
+    if not columns:
+        return []
+    return [dict(zip(names, row, strict=True)) for row in zip(*(columns[n].tolist() for n in names), strict=True)]
+
+
+def _columns(table: dict[int, Record], names: tuple[str, ...]) -> Columns:
+    rows = [table[number] for number in sorted(table)]
+    return {name: np.array([row[name] for row in rows], np.int64) for name in names}
+
+
+def _by_id(tables: _Tables) -> list[tuple[int, int]]:
+    return sorted((number, kind) for kind, number in tables.entities)
+
+
+def _lives(ring: RingRow) -> bool:
+    return ring.status not in CLOSED_STATUSES
+
+
+def _best_first(rings: Iterable[RingRow]) -> list[RingRow]:
+    return sorted(rings, key=lambda ring: (-ring.rank, ring.ring_id))
+
+
+def _text(key: str | bytes) -> str:
+    return key if isinstance(key, str) else key.hex()
