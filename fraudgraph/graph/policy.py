@@ -50,8 +50,8 @@ class LinkPolicy:
     Attributes:
         rarity_per_band: factor for each doubling of an identifier's active users.
         locality_per_band: factor for each doubling of a link's idle time beyond `locality_days`.
-        theta: a user-identifier link of at least this strength is a hard tie; a pair of users whose weak
-            links reach it by noisy-OR is a soft tie.
+        theta: a user-identifier link of at least this strength is a hard tie; a pair of users whose shared
+            identifiers of weak kinds (prior below theta) reach it by noisy-OR is a soft tie.
         max_pair_users: weak identifiers with more active users than this make no soft ties.
     """
 
@@ -88,9 +88,28 @@ class LinkPolicy:
         This is the definition; the kernels read tables built from it (`graph.strength`).
         """
         policy = self.kinds[kind]
-        if users_active > policy.hub_users or idle_ms > policy.ttl_days * DAY_MS:
+        if users_active > policy.hub_users or idle_ms >= policy.ttl_days * DAY_MS:
             return 0.0
         return policy.prior * self.rarity_per_band ** band(users_active) * self.locality(idle_ms)
+
+    def is_weak(self, kind: str) -> bool:
+        """Returns whether one identifier of this kind can never tie by itself."""
+        return self.kinds[kind].prior < self.theta
+
+    def hold_ms(self, kind: str, users_active: int) -> int:
+        """Returns how long after its last use a link is a hard tie; 0 where it is none.
+
+        Exact: `strength(...) >= theta` for idle times below it, and for no other.
+        """
+        policy = self.kinds[kind]
+        fresh = self.strength(kind, users_active, 0)
+        if fresh < self.theta:
+            return 0
+        ttl_ms = policy.ttl_days * DAY_MS
+        held = self.locality_days * DAY_MS
+        while held < ttl_ms and self.strength(kind, users_active, held + 1) >= self.theta:
+            held *= 2
+        return min(held + 1, ttl_ms)
 
     def locality(self, idle_ms: int) -> float:
         """Returns the step function of a link's idle time."""

@@ -1,0 +1,215 @@
+"""128-bit pseudonyms and business keys -> small dense ints that are re-used after a delete."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from fraudgraph.graph.types import I32, I64, U64, Bool, Int
+
+_EMPTY = -1
+Column = TypeVar("Column", bound=npt.NDArray[Any])
+
+
+class KeyTable(NamedTuple):
+    """Open addressing with linear probing over keyed pseudonyms, which are uniform, so a key is its own hash.
+
+    Attributes:
+        table: `[2^k]` int32 ids, -1 where empty; at most half full.
+        high, low: `[cap]` uint64, the two halves of the key per id.
+        free: `[cap]` int32 stack of ids to re-use.
+        state: `[3]` int64: ids alive, next id never used, length of `free`.
+    """
+
+    table: I32
+    high: npt.NDArray[np.uint64]
+    low: npt.NDArray[np.uint64]
+    free: I32
+    state: I64
+
+
+def new_key_table(capacity: int = 1024) -> KeyTable:
+    """Returns an empty table with room for `capacity` keys."""
+    return KeyTable(
+        np.full(_table_size(capacity), _EMPTY, np.int32),
+        np.zeros(capacity, np.uint64),
+        np.zeros(capacity, np.uint64),
+        np.empty(capacity, np.int32),
+        np.zeros(3, np.int64),
+    )
+
+
+def key_halves(keys: list[bytes]) -> npt.NDArray[np.uint64]:
+    """Returns `[n, 2]` halves of 16-byte keys."""
+    return np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)
+
+
+def key_bytes(table: KeyTable, ids: I32) -> list[bytes]:
+    """Returns the 16-byte keys of ids."""
+    raw = np.stack([table.high[ids], table.low[ids]], axis=1).tobytes()
+    return [raw[i : i + 16] for i in range(0, len(raw), 16)]
+
+
+def reserve_keys(table: KeyTable, more: int) -> KeyTable:
+    """Returns a table with room for `more` new keys."""
+    alive, top = int(table.state[0]), int(table.state[1])
+    if top + more > len(table.high):
+        capacity = top + more + (top + more) // 2
+        table = table._replace(
+            high=grown(table.high, capacity), low=grown(table.low, capacity), free=grown(table.free, capacity)
+        )
+    if 2 * (alive + more) > len(table.table):
+        bigger = np.full(_table_size(alive + more), _EMPTY, np.int32)
+        _rehash(table.table, bigger, table.low)
+        table = table._replace(table=bigger)
+    return table
+
+
+def grown(column: Column, capacity: int, fill: int = 0) -> Column:
+    """Returns a longer copy of a column, filled up with `fill`."""
+    out = np.full((capacity, *column.shape[1:]), fill, column.dtype)
+    out[: len(column)] = column
+    return cast(Column, out)
+
+
+def _table_size(keys: int) -> int:
+    return int(1 << max(4, (2 * keys).bit_length()))
+
+
+@njit(cache=True)
+def _rehash(old: I32, new: I32, low: U64) -> None:
+    mask = len(new) - 1
+    for i in range(len(old)):
+        item = old[i]
+        if item >= 0:
+            at = np.int64(low[item]) & mask
+            while new[at] >= 0:
+                at = (at + 1) & mask
+            new[at] = item
+
+
+@njit(cache=True)
+def intern_keys(keys: KeyTable, halves: U64, ids: I32, is_new: Bool) -> None:
+    """Fills `ids` `[n]` int32 and `is_new` `[n]` bool for `[n, 2]` halves; the caller reserved room."""
+    mask = len(keys.table) - 1
+    for i in range(len(halves)):
+        high, low = halves[i, 0], halves[i, 1]
+        at = np.int64(low) & mask
+        is_new[i] = True
+        while keys.table[at] >= 0:
+            item = keys.table[at]
+            if keys.low[item] == low and keys.high[item] == high:
+                ids[i] = item
+                is_new[i] = False
+                break
+            at = (at + 1) & mask
+        if is_new[i]:
+            if keys.state[2] > 0:
+                keys.state[2] -= 1
+                item = keys.free[keys.state[2]]
+            else:
+                item = np.int32(keys.state[1])
+                keys.state[1] += 1
+            keys.state[0] += 1
+            keys.table[at] = item
+            keys.high[item] = high
+            keys.low[item] = low
+            ids[i] = item
+
+
+@njit(cache=True)
+def forget_key(keys: KeyTable, item: Int) -> None:
+    """Removes an id from the table and keeps it for re-use (backward-shift deletion, Knuth TAOCP 6.4 R)."""
+    mask = len(keys.table) - 1
+    at = np.int64(keys.low[item]) & mask
+    while keys.table[at] != item:
+        at = (at + 1) & mask
+    hole = at
+    while True:
+        at = (at + 1) & mask
+        other = keys.table[at]
+        if other < 0:
+            break
+        home = np.int64(keys.low[other]) & mask
+        if ((at - home) & mask) >= ((at - hole) & mask):
+            keys.table[hole] = other
+            hole = at
+    keys.table[hole] = -1
+    keys.state[0] -= 1
+    keys.free[keys.state[2]] = item
+    keys.state[2] += 1
+
+
+def restore_keys(ids: I64, halves: npt.NDArray[np.uint64]) -> KeyTable:
+    """Returns a table in which `ids[i]` has the key `halves[i]`; the gaps between ids are free."""
+    top = int(ids.max()) + 1 if len(ids) else 0
+    table = new_key_table(max(1024, top + top // 4))
+    table.high[ids] = halves[:, 0]
+    table.low[ids] = halves[:, 1]
+    table.state[0], table.state[1] = len(ids), top
+    gaps = np.setdiff1d(np.arange(top, dtype=np.int32), ids.astype(np.int32))[::-1]
+    table.free[: len(gaps)] = gaps
+    table.state[2] = len(gaps)
+    _place(table.table, table.low, ids)
+    return table
+
+
+@njit(cache=True)
+def _place(table: I32, low: U64, ids: I64) -> None:
+    mask = len(table) - 1
+    for item in ids:
+        at = np.int64(low[item]) & mask
+        while table[at] >= 0:
+            at = (at + 1) & mask
+        table[at] = item
+
+
+class UserTable:
+    """User ids (business keys) -> dense ints that are re-used after a delete."""
+
+    def __init__(self) -> None:
+        self.id_of: dict[str, int] = {}
+        self.key_of: list[str | None] = []
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.id_of)
+
+    @property
+    def top(self) -> int:
+        """One more than the highest id ever used."""
+        return len(self.key_of)
+
+    def intern(self, key: str) -> int:
+        """Returns the id of a key, giving it one if it has none."""
+        found = self.id_of.get(key)
+        if found is not None:
+            return found
+        if self._free:
+            new = self._free.pop()
+            self.key_of[new] = key
+        else:
+            new = len(self.key_of)
+            self.key_of.append(key)
+        self.id_of[key] = new
+        return new
+
+    def forget(self, user: int) -> None:
+        """Frees an id."""
+        key = self.key_of[user]
+        if key is not None:
+            del self.id_of[key]
+            self.key_of[user] = None
+            self._free.append(user)
+
+    def restore(self, pairs: list[tuple[int, str]]) -> None:
+        """Takes up (id, key) pairs; the gaps between ids are free."""
+        top = max((user for user, _ in pairs), default=-1) + 1
+        self.key_of = [None] * top
+        for user, key in pairs:
+            self.key_of[user] = key
+        self.id_of = {key: user for user, key in pairs}
+        self._free = [i for i in range(top - 1, -1, -1) if self.key_of[i] is None]

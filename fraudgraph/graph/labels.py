@@ -1,0 +1,31 @@
+"""What is known about each user from labels: the latest word that nothing supersedes."""
+
+from __future__ import annotations
+
+from fraudgraph.events.batch import LabelRow
+
+
+class LabelBook:
+    """Labels by their own key; the verdict is the same for any order in which they came."""
+
+    def __init__(self) -> None:
+        self._by_user: dict[str, list[LabelRow]] = {}
+        self._superseded: set[bytes] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_user)
+
+    def add(self, row: LabelRow) -> None:
+        """Takes a label in; one about an order is kept by the store only."""
+        if row.supersedes is not None:
+            self._superseded.add(row.supersedes)
+        if row.about_user is not None:
+            self._by_user.setdefault(row.about_user, []).append(row)
+
+    def verdict(self, user_key: str | None) -> int:
+        """Returns 1 fraud, -1 legitimate, 0 unknown."""
+        rows = [row for row in self._by_user.get(user_key or "", ()) if row.key not in self._superseded]
+        if not rows:
+            return 0
+        latest = max(rows, key=lambda row: (row.arrived_ms, row.key))
+        return 1 if latest.fraud else -1

@@ -1,0 +1,411 @@
+"""Ties: which links and pairs of users hold together, and until when.
+
+A hard tie joins a user and an identifier for as long as the link's banded strength is at least theta. A soft tie joins two
+users by noisy-OR over the identifiers of weak kinds that they share, each with at most `max_pair_users` users and at
+least one of them not an IP. Strength only falls between events, in known steps, so the moment at which a tie ends is
+known when it is written; it is the tie's key in the forest.
+
+Until a tie ends that moment can only come nearer by a change of rarity: one more user of an identifier that enters a
+new band or becomes a hub. Then the components concerned are taken apart and tied again from the links.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
+from fraudgraph.graph.interning import grown
+from fraudgraph.graph.links import Links, find_slot
+from fraudgraph.graph.policy import DAY_MS, LinkPolicy, band
+from fraudgraph.graph.types import F64, I32, I64, U8, Bool, Int
+from fraudgraph.rings.forest import (
+    Forest,
+    collect_tree,
+    cut_ended,
+    find_root,
+    insert_tie,
+    new_forest,
+    reserve_nodes,
+    scatter_tree,
+)
+
+_IP = int(EntityKind.IP)
+_MAX_SHARED = 16
+
+
+class TieTables(NamedTuple):
+    """The link policy as arrays for kernels.
+
+    Attributes:
+        hold_ms: `[kinds, max_hub + 2]` how long a link ties after its last use, by active users; 0 not at all.
+        rarity: `[kinds, max_hub + 2]` prior x rarity by active users; 0 for hubs.
+        limit: `[kinds]` the most users of an identifier that is no hub.
+        weak: `[kinds]` whether the kind makes soft ties.
+        ttl_ms: `[kinds]`.
+        locality: `[64]` factor per band of idle time.
+        locality_ms: the first band's width.
+        theta: strength of a tie.
+        max_pair_users: the most users of an identifier that makes soft ties.
+    """
+
+    hold_ms: I64
+    rarity: F64
+    limit: I64
+    weak: Bool
+    ttl_ms: I64
+    locality: F64
+    locality_ms: int
+    theta: float
+    max_pair_users: int
+
+
+def tie_tables(policy: LinkPolicy) -> TieTables:
+    """Returns the tables of a policy."""
+    widest = max(kind.hub_users for kind in policy.kinds.values()) + 2
+    kinds = len(EntityKind)
+    hold, rarity = np.zeros((kinds, widest), np.int64), np.zeros((kinds, widest), np.float64)
+    limit, weak = np.zeros(kinds, np.int64), np.zeros(kinds, np.bool_)
+    ttl_ms = np.zeros(kinds, np.int64)
+    for name, kind in policy.kinds.items():
+        row = EntityKind[name.upper()]
+        limit[row], weak[row] = kind.hub_users, policy.is_weak(name)
+        ttl_ms[row] = kind.ttl_days * DAY_MS
+        for users in range(1, kind.hub_users + 1):
+            hold[row, users] = policy.hold_ms(name, users)
+            rarity[row, users] = kind.prior * policy.rarity_per_band ** band(users)
+    locality = policy.locality_per_band ** np.arange(64, dtype=np.float64)
+    return TieTables(
+        hold,
+        rarity,
+        limit,
+        weak,
+        ttl_ms,
+        locality,
+        policy.locality_days * DAY_MS,
+        policy.theta,
+        policy.max_pair_users,
+    )
+
+
+class Ties:
+    """Keeps the forest equal to the ties that the graph's links make."""
+
+    def __init__(self, policy: LinkPolicy) -> None:
+        self.tables = tie_tables(policy)
+        self.forest: Forest = new_forest(2048)
+        self._soft = np.zeros(1024, np.bool_)
+
+    def update(self, graph: HotGraph, change: GraphChange, now_ms: int) -> I32:
+        """Takes up a change of the graph; returns nodes of every component that may have changed, with repeats."""
+        users = len(graph.users.first_ms)
+        self.forest = reserve_nodes(self.forest, 2 * max(users, len(graph.idents.kind)))
+        if len(self._soft) < users:
+            self._soft = grown(self._soft, users)
+        ended = self._cut(now_ms)
+        touched = I32_EMPTY
+        for idents, slots in ((change.idents, I32_EMPTY), (I32_EMPTY, change.links)):
+            if len(idents) or len(slots):
+                part = self._retie(graph, idents, slots, now_ms)
+                touched = np.concatenate((touched, part))
+        return np.concatenate((ended, touched, 2 * change.users))
+
+    def restore(self, graph: HotGraph, now_ms: int) -> None:
+        """Builds the forest anew from the links."""
+        idents = np.flatnonzero(graph.idents.degree > 0).astype(np.int32)
+        graph.idents.hold_ms[:] = -1
+        graph.links.tie_ends_ms[:] = -1
+        slots = np.flatnonzero(graph.links.user >= 0).astype(np.int32)
+        none = I32_EMPTY
+        change = GraphChange(slots, none, idents, none, none, [], [], none, none)
+        self.update(graph, change, now_ms)
+
+    def _cut(self, now_ms: int) -> I32:
+        parts = []
+        while True:
+            out = np.empty(65_536, np.int32)
+            n = cut_ended(self.forest, now_ms, out)
+            parts.append(out[: n if n >= 0 else -1 - n])
+            if n >= 0:
+                return np.concatenate(parts)
+
+    def _retie(self, graph: HotGraph, idents: I32, slots: I32, now_ms: int) -> I32:
+        links, columns = graph.links, graph.idents
+        room = int(columns.degree[idents].sum()) + len(slots)
+        tied = np.empty(room, np.int32)
+        loosened = np.empty(room, np.int32)
+        soft = np.empty(room, np.int32)
+        counts = np.zeros(3, np.int64)
+        retie(self.tables, self.forest, links, columns, idents, slots, now_ms, self._soft, tied, loosened, soft, counts)
+        nodes = [tied[: counts[0]]]
+        if counts[2]:
+            candidates = distinct(soft[: counts[2]])
+            joined = np.zeros(len(candidates), np.bool_)
+            tie_softly(
+                self.tables, self.forest, links, columns, graph.users.links, candidates, now_ms, self._soft, joined
+            )
+            nodes.append(2 * candidates[joined])
+        if counts[1]:
+            nodes.append(self._rebuild(graph, distinct(loosened[: counts[1]]), now_ms))
+        return np.concatenate(nodes)
+
+    def _rebuild(self, graph: HotGraph, users: I32, now_ms: int) -> I32:
+        """Takes apart the components of these users and ties them again; returns their user nodes."""
+        parts = []
+        done = set()
+        buffer = np.empty(len(self.forest.parent), np.int32)
+        for user in users.tolist():
+            root = int(find_root(self.forest, 2 * user))
+            if root not in done:
+                n = int(collect_tree(self.forest, root, buffer))
+                done.add(root)
+                parts.append(buffer[:n].copy())
+        nodes = np.concatenate(parts)
+        scatter_tree(self.forest, nodes, len(nodes))
+        members = nodes[nodes % 2 == 0] // 2
+        tie_hard(self.forest, graph.links, graph.users.links, members, now_ms)
+        softly = members[self._soft[members]]
+        self._soft[softly] = False
+        joined = np.zeros(len(softly), np.bool_)
+        tie_softly(
+            self.tables,
+            self.forest,
+            graph.links,
+            graph.idents,
+            graph.users.links,
+            softly,
+            now_ms,
+            self._soft,
+            joined,
+        )
+        return 2 * members
+
+
+I32_EMPTY = np.empty(0, np.int32)
+
+
+@njit(cache=True)
+def retie(
+    tables: TieTables,
+    forest: Forest,
+    links: Links,
+    idents: Idents,
+    changed: I32,
+    slots: I32,
+    now_ms: Int,
+    soft_users: Bool,
+    tied: I32,
+    loosened: I32,
+    soft: I32,
+    counts: I64,
+) -> None:
+    """Re-keys the hard ties of identifiers whose users changed and of used links.
+
+    Fills `tied` (user nodes with a new or longer tie), `loosened` (users whose ties must be made again) and `soft`
+    (users whose soft ties must be looked at), with `counts` `[3]` of each.
+    """
+    for ident in changed:
+        kind, degree = idents.kind[ident], idents.degree[ident]
+        if tables.weak[kind]:
+            _look_at_weak(tables, links, idents, ident, soft_users, loosened, soft, counts)
+            continue
+        if degree < 2:
+            # A tie to an identifier of one user joins nobody; looked at again when a second one comes.
+            idents.hold_ms[ident] = -1
+            continue
+        hold = tables.hold_ms[kind, min(degree, tables.limit[kind] + 1)]
+        if hold == idents.hold_ms[ident]:
+            continue
+        idents.hold_ms[ident] = hold
+        slot = idents.links[ident]
+        while slot >= 0:
+            _rekey(forest, links, slot, hold, now_ms, tied, loosened, counts)
+            slot = links.next_of_ident[slot]
+    for slot in slots:
+        ident = links.ident[slot]
+        kind, degree = idents.kind[ident], idents.degree[ident]
+        if degree < 2:
+            continue
+        if tables.weak[kind]:
+            if degree <= tables.max_pair_users:
+                soft[counts[2]] = links.user[slot]
+                counts[2] += 1
+        elif idents.hold_ms[ident] > 0:
+            _rekey(forest, links, slot, idents.hold_ms[ident], now_ms, tied, loosened, counts)
+
+
+@njit(cache=True)
+def _look_at_weak(
+    tables: TieTables,
+    links: Links,
+    idents: Idents,
+    ident: Int,
+    soft_users: Bool,
+    loosened: I32,
+    soft: I32,
+    counts: I64,
+) -> None:
+    """Lists the users of a weak identifier whose rarity changed; hold_ms keeps its band for comparison."""
+    kind, degree = idents.kind[ident], idents.degree[ident]
+    limit = min(tables.max_pair_users, tables.limit[kind])
+    now_in = np.int64(0)
+    if degree >= 2 and degree <= limit:
+        now_in = np.int64(tables.rarity[kind, degree] * 1e9)
+    before = max(idents.hold_ms[ident], 0)
+    idents.hold_ms[ident] = now_in
+    if now_in == before:
+        return
+    slot = idents.links[ident]
+    while slot >= 0:
+        user = links.user[slot]
+        if now_in > 0:
+            soft[counts[2]] = user
+            counts[2] += 1
+        if before > now_in and soft_users[user]:
+            loosened[counts[1]] = user
+            counts[1] += 1
+        slot = links.next_of_ident[slot]
+
+
+@njit(cache=True)
+def _rekey(
+    forest: Forest, links: Links, slot: Int, hold_ms: Int, now_ms: Int, tied: I32, loosened: I32, counts: I64
+) -> None:
+    ends = links.last_ms[slot] + hold_ms
+    if hold_ms == 0 or ends <= now_ms:
+        ends = -1
+    before = links.tie_ends_ms[slot]
+    if before <= now_ms:
+        before = -1
+    links.tie_ends_ms[slot] = ends
+    if ends > before:
+        node = 2 * links.user[slot]
+        insert_tie(forest, node, 2 * links.ident[slot] + 1, ends)
+        tied[counts[0]] = node
+        counts[0] += 1
+    elif ends < before:
+        loosened[counts[1]] = links.user[slot]
+        counts[1] += 1
+
+
+@njit(cache=True)
+def tie_hard(forest: Forest, links: Links, user_head: I32, users: I32, now_ms: Int) -> None:
+    """Inserts the living hard ties of users."""
+    for user in users:
+        slot = user_head[user]
+        while slot >= 0:
+            if links.tie_ends_ms[slot] > now_ms:
+                insert_tie(forest, 2 * user, 2 * links.ident[slot] + 1, links.tie_ends_ms[slot])
+            slot = links.next_of_user[slot]
+
+
+@njit(cache=True)
+def tie_softly(
+    tables: TieTables,
+    forest: Forest,
+    links: Links,
+    idents: Idents,
+    user_head: I32,
+    users: I32,
+    now_ms: Int,
+    soft_users: Bool,
+    joined: Bool,
+) -> None:
+    """Inserts the soft ties of users; `joined` `[n]` says who has one."""
+    base = np.empty(_MAX_SHARED, np.float64)
+    since = np.empty(_MAX_SHARED, np.int64)
+    until = np.empty(_MAX_SHARED, np.int64)
+    for i in range(len(users)):
+        user = users[i]
+        mine = user_head[user]
+        while mine >= 0:
+            ident = links.ident[mine]
+            kind, degree = idents.kind[ident], idents.degree[ident]
+            if tables.weak[kind] and kind != _IP and degree >= 2 and degree <= _pair_limit(tables, kind):
+                slot = idents.links[ident]
+                while slot >= 0:
+                    other = links.user[slot]
+                    if other != user:
+                        n = _shared_weak(tables, links, idents, user_head, user, other, base, since, until)
+                        ends = _soft_end(tables, base[:n], since[:n], until[:n], now_ms)
+                        if ends > now_ms:
+                            insert_tie(forest, 2 * user, 2 * other, ends)
+                            soft_users[user] = True
+                            soft_users[other] = True
+                            joined[i] = True
+                    slot = links.next_of_ident[slot]
+            mine = links.next_of_user[mine]
+
+
+@njit(cache=True, inline="always")
+def _pair_limit(tables: TieTables, kind: Int) -> Int:
+    return min(tables.max_pair_users, tables.limit[kind])
+
+
+@njit(cache=True)
+def _shared_weak(
+    tables: TieTables,
+    links: Links,
+    idents: Idents,
+    user_head: I32,
+    user: Int,
+    other: Int,
+    base: F64,
+    since: I64,
+    until: I64,
+) -> Int:
+    """Fills base strength, idle since and end of each weak identifier that two users share; returns how many.
+
+    Of more than `_MAX_SHARED` the strongest are kept, in a canonical order: noisy-OR over sixteen is near 1 anyway.
+    """
+    n = 0
+    slot = user_head[user]
+    while slot >= 0:
+        ident = links.ident[slot]
+        kind, degree = idents.kind[ident], idents.degree[ident]
+        if tables.weak[kind] and degree >= 2 and degree <= _pair_limit(tables, kind):
+            theirs = find_slot(links, other, ident)
+            if theirs >= 0:
+                strength = tables.rarity[kind, degree]
+                idle_since = min(links.last_ms[slot], links.last_ms[theirs])
+                at = n
+                if n == _MAX_SHARED:
+                    at = 0
+                    for j in range(1, n):
+                        if base[j] < base[at] or (base[j] == base[at] and since[j] < since[at]):
+                            at = j
+                    if (strength, idle_since) <= (base[at], since[at]):
+                        at = -1
+                else:
+                    n += 1
+                if at >= 0:
+                    base[at] = strength
+                    since[at] = idle_since
+                    until[at] = idle_since + tables.ttl_ms[kind]
+        slot = links.next_of_user[slot]
+    return n
+
+
+@njit(cache=True)
+def _soft_end(tables: TieTables, base: F64, since: I64, until: I64, now_ms: Int) -> Int:
+    """Returns the moment at which noisy-OR falls below theta, at or before `now_ms` where it already has."""
+    at = now_ms
+    while True:
+        none = 1.0
+        following = np.int64(np.iinfo(np.int64).max)
+        for j in range(len(base)):
+            if until[j] <= at:
+                continue
+            width = tables.locality_ms
+            step = 0
+            while at - since[j] > width:
+                width *= 2
+                step += 1
+            none *= 1.0 - base[j] * tables.locality[step]
+            following = min(following, since[j] + width + 1, until[j])
+        if 1.0 - none < tables.theta:
+            return at
+        at = following
