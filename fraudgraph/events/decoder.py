@@ -1,0 +1,394 @@
+"""From a batch of bytes to columns: decoded, validated, normalised, pseudonymous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain, compress
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+from phonenumbers import SUPPORTED_REGIONS
+
+from fraudgraph.events import identity
+from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
+from fraudgraph.events.cache import NO_LINK, Cache, Seen
+from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
+from fraudgraph.events.money import currency_of, minor_units
+from fraudgraph.events.parser import parse
+from fraudgraph.events.pseudonyms import Domain, Pseudonymiser
+from fraudgraph.events.rejected import Refusal, Rejected
+from fraudgraph.events.schema import (
+    Chargeback,
+    Command,
+    Event,
+    Label,
+    Login,
+    Order,
+    Payment,
+    Referral,
+    Refund,
+    Signup,
+    Transfer,
+    UserEvent,
+)
+from fraudgraph.events.statuses import status_of
+from fraudgraph.events.text import check_prose, check_visible
+from fraudgraph.events.vault import Vault
+from fraudgraph.streams.port import RawBatch
+
+Refusals = dict[int, Refusal]
+"""The first refusal of each row; rows that are not in it are good."""
+Normaliser = Callable[[str], identity.Normal | None]
+
+MAX_BYTES: Final = 65_536
+CACHE_ENTRIES: Final = 400_000
+
+_TYPES: Final[dict[type, EventType]] = {
+    Signup: EventType.SIGNUP,
+    Login: EventType.LOGIN,
+    Order: EventType.ORDER,
+    Payment: EventType.PAYMENT,
+    Refund: EventType.REFUND,
+    Transfer: EventType.TRANSFER,
+    Referral: EventType.REFERRAL,
+    Chargeback: EventType.CHARGEBACK,
+    Label: EventType.LABEL,
+    Command: EventType.COMMAND,
+}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_END_MS: Final = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
+_BLANK: Final = Signup(event_id="", ts=_EPOCH, user_id="")
+"""Stands in the row of what could not be parsed, so that every column has the length of the raw batch."""
+
+_KIND_DOMAINS: Final = {
+    EntityKind.DEVICE: Domain.DEVICE,
+    EntityKind.IP: Domain.IP,
+    EntityKind.CARD: Domain.CARD,
+    EntityKind.EMAIL: Domain.EMAIL,
+    EntityKind.PHONE: Domain.PHONE,
+    EntityKind.ADDRESS: Domain.ADDRESS,
+}
+_REASONS: Final = {reason.code: reason for reason in RejectReason}
+
+
+class Decoder:
+    """Decodes raw batches; what it returns depends on the bytes and the settings, never on how they are cut.
+
+    For speed it works column by column and remembers identifiers that it has seen, raw, in this process's memory:
+    at most `cache_entries` of them, about 420 bytes each (`cache.ENTRY_BYTES`), and nothing of it is ever written.
+
+    Args:
+        pseudonymiser: makes the keys.
+        vault: seals the original bytes of what is refused.
+        default_region: ISO 3166-1 alpha-2 code for phone numbers in national form; None refuses those that come
+            without a `country`.
+        default_currency: ISO 4217 code for amounts without one; None refuses them.
+        max_bytes: longest record.
+        cache_entries: how many identifiers and user ids are remembered, over all kinds.
+
+    Raises:
+        Rejected: the default currency is none.
+    """
+
+    def __init__(
+        self,
+        pseudonymiser: Pseudonymiser,
+        vault: Vault,
+        *,
+        default_region: str | None,
+        default_currency: str | None,
+        max_bytes: int = MAX_BYTES,
+        cache_entries: int = CACHE_ENTRIES,
+    ) -> None:
+        self._vault = vault
+        self._region = default_region
+        self._currency = None if default_currency is None else currency_of(default_currency)
+        self._max_bytes = max_bytes
+        self._event_key = pseudonymiser.maker(Domain.EVENT)
+        self._order_key = pseudonymiser.maker(Domain.ORDER)
+        share = cache_entries // (len(IDENTIFIER_KINDS) + 1)
+        self._users = Cache(_user_maker(pseudonymiser.maker(Domain.USER), default_region), share)
+        normalisers: Mapping[EntityKind, Normaliser] = {
+            EntityKind.DEVICE: identity.device,
+            EntityKind.IP: identity.ip,
+            EntityKind.CARD: identity.card,
+            EntityKind.EMAIL: identity.email,
+            EntityKind.PHONE: _regional_phone,
+            EntityKind.ADDRESS: identity.address,
+        }
+        self._identifiers = {
+            kind: Cache(_identifier_maker(kind, pseudonymiser.maker(_KIND_DOMAINS[kind]), normalisers[kind]), share)
+            for kind in IDENTIFIER_KINDS
+        }
+
+    def decode(self, raw: RawBatch) -> DecodedBatch:
+        """Returns the columns of the good events and the dead letters of the others, in order of arrival."""
+        refusals: Refusals = {}
+        events, types, rare = self._parse(raw.values, refusals)
+        ts_ms = _times(events, refusals)
+        users = self._business_keys([e.user_id for e in events], "user_id", refusals)
+        others = self._business_keys([_counterparty(e) for e in events], "the other user's id", refusals)
+        link_row, link_kind, linked = self._links(events, refusals)
+        amounts, currencies = self._money(events, refusals)
+        labels = self._labels(rare, refusals)
+        commands = _commands(rare, refusals)
+
+        keep = np.ones(len(events), dtype=np.bool_)
+        keep[list(refusals)] = False
+        if refusals:
+            kept_links = keep[link_row]
+            link_row, link_kind = link_row[kept_links], link_kind[kept_links]
+            linked = list(compress(linked, kept_links.tolist()))
+        rows = np.flatnonzero(keep).tolist()
+        place = np.cumsum(keep, dtype=np.int32) - np.int32(1)
+        event_key, order_key = self._event_key, self._order_key
+        batch = DecodedBatch(
+            partitions=raw.partitions,
+            partition_of=np.array(raw.partition_of, dtype=np.int32)[keep],
+            offset=np.array(raw.offsets, dtype=np.int64)[keep],
+            next_offset=np.array(raw.next_offsets, dtype=np.int64)[keep],
+            broker_ms=None if raw.broker_ts_ms is None else np.array(raw.broker_ts_ms, dtype=np.int64)[keep],
+            event_key=[event_key(events[row].event_id) for row in rows],
+            type=np.array(types, dtype=np.uint8)[keep],
+            ts_ms=np.array(ts_ms, dtype=np.int64)[keep],
+            user=[users[row] or "" for row in rows],
+            counterparty=[others[row] for row in rows],
+            amount_minor=np.array(amounts, dtype=np.int64)[keep],
+            currency=np.array(currencies, dtype=np.uint16)[keep],
+            order_key=[None if (order := events[row].order_id) is None else order_key(order) for row in rows],
+            status=np.array([_status(events[row]) for row in rows], dtype=np.uint8),
+            link_event=place[link_row],
+            link_kind=link_kind,
+            link_key=cast("list[bytes]", [seen[0] for seen in linked]),  # refused ones went with their rows
+            link_mask=[seen[1] for seen in linked],
+            seal=lambda event: self._vault.seal(raw.values[rows[event]]),
+            labels=[replace(label, event=int(place[row])) for row, label in labels if keep[row]],
+            commands=[(int(place[row]), command) for row, command in commands if keep[row]],
+            ended=raw.ended,
+        )
+        self._bury(raw, refusals, batch)
+        return batch
+
+    def _parse(
+        self, values: Sequence[bytes], refusals: Refusals
+    ) -> tuple[list[UserEvent], list[EventType], dict[int, Label | Command]]:
+        """Returns a user event per row (a stand-in where there is none), its type, and the rare events by row."""
+        events: list[UserEvent] = []
+        types: list[EventType] = []
+        rare: dict[int, Label | Command] = {}
+        max_bytes = self._max_bytes
+        for value in values:
+            event: Event
+            try:
+                event = parse(value, max_bytes)
+            except Rejected as rejected:
+                refusals[len(events)] = rejected.refusal
+                event = _BLANK
+            types.append(_TYPES[event.__class__])
+            if isinstance(event, Label | Command):
+                rare[len(events)] = event
+                event = Signup(event_id=event.event_id, ts=event.ts, user_id="")
+            events.append(event)
+        return events, types, rare
+
+    def _business_keys(self, raws: Sequence[str | None], field: str, refusals: Refusals) -> list[str | None]:
+        column = self._users.column(raws)
+        keys = [seen[0] for seen in column]
+        if None in keys:
+            for row, seen in enumerate(column):
+                if seen.refusal is not None:
+                    refusals.setdefault(row, Refusal(seen.refusal.reason, f"{field}: {seen.refusal.detail}"))
+        return keys
+
+    def _links(
+        self, events: Sequence[UserEvent], refusals: Refusals
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], list[Seen[bytes]]]:
+        """Returns row, kind and identifier of every link, by row and then by kind."""
+        raws: Mapping[EntityKind, Sequence[str | None]] = {
+            EntityKind.DEVICE: [e.device_id for e in events],
+            EntityKind.IP: [e.ip for e in events],
+            EntityKind.CARD: [e.card for e in events],
+            EntityKind.EMAIL: [e.email for e in events],
+            EntityKind.PHONE: [self._phone_with_region(e) if e.phone else None for e in events],
+            EntityKind.ADDRESS: [e.address for e in events],
+        }
+        by_row = zip(*(self._identifiers[kind].column(raws[kind]) for kind in IDENTIFIER_KINDS), strict=True)
+        flat = list(chain.from_iterable(by_row))
+        present = [seen is not NO_LINK for seen in flat]
+        at = np.flatnonzero(np.array(present, dtype=np.bool_))
+        rows, kinds = np.divmod(at, len(IDENTIFIER_KINDS))
+        linked = list(compress(flat, present))
+        for i, seen in enumerate(linked):
+            if seen[2] is not None:
+                refusals.setdefault(int(rows[i]), seen[2])
+        return rows, _KIND_NUMBERS[kinds], linked
+
+    def _phone_with_region(self, event: UserEvent) -> str:
+        """The phone with the region that its national form is of, so that one text means one number."""
+        number = event.phone or ""
+        if number.startswith("+"):
+            return number
+        country = (event.country or "").upper()
+        region = country if country in SUPPORTED_REGIONS else self._region
+        return f"{region or ''}{_REGION_END}{number}"
+
+    def _money(self, events: Sequence[UserEvent], refusals: Refusals) -> tuple[list[int], list[int]]:
+        amounts, currencies = [0] * len(events), [0] * len(events)
+        default = self._currency
+        for row, event in enumerate(events):
+            amount, code = event.amount, event.currency
+            if amount is None and code is None:
+                continue
+            try:
+                currency = default if code is None else currency_of(code)
+                if currency is None:
+                    raise Rejected(RejectReason.MISSING_FIELD, "currency: missing, and the settings name no default")
+                currencies[row] = currency.number
+                if amount is not None:
+                    amounts[row] = minor_units(amount, currency)
+            except Rejected as rejected:
+                refusals.setdefault(row, rejected.refusal)
+        return amounts, currencies
+
+    def _labels(self, rare: Mapping[int, Label | Command], refusals: Refusals) -> list[tuple[int, LabelRow]]:
+        labels = []
+        for row, event in rare.items():
+            if isinstance(event, Label):
+                try:
+                    labels.append((row, self._label(event)))
+                except Rejected as rejected:
+                    refusals.setdefault(row, rejected.refusal)
+        return labels
+
+    def _label(self, label: Label) -> LabelRow:
+        about_ms, arrived_ms = _ms("about_ts", label.about_ts), _ms("arrived_ts", label.arrived_ts)
+        if arrived_ms > _ms("ts", label.ts):
+            raise Rejected(RejectReason.INVALID_FIELD, "arrived_ts: later than ts")
+        if about_ms > arrived_ms:
+            raise Rejected(RejectReason.INVALID_FIELD, "about_ts: later than arrived_ts")
+        check_visible("source", label.source)
+        kind, _, target = label.target.partition(":")
+        user = None
+        if kind == "user":
+            (seen,) = self._users.column([target])
+            if seen.refusal is not None:
+                raise Rejected(seen.refusal.reason, f"target: {seen.refusal.detail}")
+            user = seen.key
+        return LabelRow(
+            event=-1,
+            key=self._event_key(label.event_id),
+            about_user=user,
+            about_order=self._order_key(target) if kind == "order" else None,
+            fraud=label.value == "fraud",
+            about_ms=about_ms,
+            arrived_ms=arrived_ms,
+            source=label.source,
+            supersedes=None if label.supersedes is None else self._event_key(label.supersedes),
+        )
+
+    def _bury(self, raw: RawBatch, refusals: Refusals, batch: DecodedBatch) -> None:
+        """Writes the dead letters, and the positions after them."""
+        seal, through = self._vault.seal, batch.damaged_through
+
+        def bury(refusal: Refusal, partition: str, offset: int, after: int, original: bytes) -> None:
+            batch.dead_letters.append(DeadLetter(*refusal, partition, offset, seal(original)))
+            through[partition] = max(after, through.get(partition, 0))
+
+        for row in sorted(refusals):
+            partition = raw.partitions[raw.partition_of[row]]
+            bury(refusals[row], partition, raw.offsets[row], raw.next_offsets[row], raw.values[row])
+        for partition, offset, seen, text in raw.damaged:
+            code, _, rest = text.partition(": ")
+            reason = _REASONS.get(code, RejectReason.TRUNCATED_INPUT)
+            # A stream goes on at the next position after one that it cannot read.
+            bury(Refusal(reason, rest if code in _REASONS else text), partition, offset, offset + 1, seen)
+
+
+_KIND_NUMBERS: Final = np.array(IDENTIFIER_KINDS, dtype=np.uint8)
+_REGION_END: Final = "\0"
+
+
+def _regional_phone(text: str) -> identity.Normal | None:
+    if text.startswith("+"):
+        return identity.phone(text, None)
+    region, _, number = text.partition(_REGION_END)
+    return identity.phone(number, region or None)
+
+
+def _identifier_maker(
+    kind: EntityKind, pseudonym: Callable[[str], bytes], normalise: Normaliser
+) -> Callable[[str], Seen[bytes]]:
+    def make(raw: str) -> Seen[bytes]:
+        try:
+            normal = normalise(raw)
+        except Rejected as rejected:
+            return Seen(None, "", rejected.refusal)
+        if normal is None:
+            return NO_LINK
+        key = pseudonym(normal.text)
+        return Seen(key, normal.mask or f"{kind.label} {key[:2].hex()}")
+
+    return make
+
+
+def _user_maker(pseudonym: Callable[[str], bytes], region: str | None) -> Callable[[str], Seen[str]]:
+    def make(raw: str) -> Seen[str]:
+        try:
+            secret = identity.user_secret(raw, region)
+        except Rejected as rejected:
+            reason, detail = rejected.refusal
+            return Seen(None, "", Refusal(reason, detail.partition(": ")[2]))  # which field it was in, the caller says
+        return Seen(raw if secret is None else f"u_{pseudonym(secret).hex()}", "")
+
+    return make
+
+
+def _counterparty(event: UserEvent) -> str | None:
+    if isinstance(event, Transfer):
+        return event.to_user_id
+    return event.referred_user_id if isinstance(event, Referral) else None
+
+
+def _status(event: UserEvent) -> Status:
+    if event.status is None:
+        return Status.APPROVED if isinstance(event, Order | Payment) else Status.NONE
+    return status_of(event.status)
+
+
+def _times(events: Sequence[UserEvent], refusals: Refusals) -> list[int]:
+    times = [(event.ts - _EPOCH) // _MS for event in events]
+    if times and (min(times) < 0 or max(times) >= _END_MS):
+        for row, time in enumerate(times):
+            if not 0 <= time < _END_MS:
+                refusals.setdefault(row, _out_of_range("ts"))
+    return times
+
+
+def _ms(field: str, time: datetime) -> int:
+    ms = (time - _EPOCH) // _MS
+    if not 0 <= ms < _END_MS:
+        raise Rejected(*_out_of_range(field))
+    return ms
+
+
+def _out_of_range(field: str) -> Refusal:
+    return Refusal(RejectReason.INVALID_TIMESTAMP, f"{field}: before 1970 or after 2200")
+
+
+def _commands(rare: Mapping[int, Label | Command], refusals: Refusals) -> list[tuple[int, Command]]:
+    commands = []
+    for row, event in rare.items():
+        if isinstance(event, Command):
+            try:
+                for field, text in (("name", event.name), ("author", event.author)):
+                    check_visible(field, text)
+                for text in chain.from_iterable(event.arguments.items()):
+                    check_prose("arguments", text)
+            except Rejected as rejected:
+                refusals.setdefault(row, rejected.refusal)
+            commands.append((row, event))
+    return commands

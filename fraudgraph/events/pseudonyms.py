@@ -1,0 +1,72 @@
+"""Keyed pseudonyms: the same identifier is always the same 16 bytes, and without the key they say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from hashlib import blake2b
+from typing import Final
+
+PSEUDONYM_BYTES: Final = 16
+KEY_BYTES_MIN: Final = 32
+KEY_BYTES_MAX: Final = 64
+
+
+class Domain(Enum):
+    """What a pseudonym is of; equal texts of two domains have unrelated pseudonyms."""
+
+    EVENT = "event"
+    ORDER = "order"
+    USER = "user"
+    DEVICE = "device"
+    IP = "ip"
+    CARD = "card"
+    EMAIL = "email"
+    PHONE = "phone"
+    ADDRESS = "address"
+
+
+class Pseudonymiser:
+    """Makes pseudonyms: BLAKE2b (RFC 7693) with a 128-bit digest, keyed, over `domain NUL text` in UTF-8.
+
+    Args:
+        key: 32 to 64 bytes, secret.
+
+    Raises:
+        ValueError: the key has another length.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
+            raise ValueError(f"a pseudonym key has {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, not {len(key)}")
+        # The prefix separates domains and, because it pushes the key block through the compression function, a copy
+        # of the prepared state costs half of what a fresh keyed hash does.
+        self._states = {
+            domain: blake2b(domain.value.encode() + b"\0", digest_size=PSEUDONYM_BYTES, key=key) for domain in Domain
+        }
+        self._key_id = blake2b(b"fraudgraph key id", digest_size=4, key=key).hexdigest()
+
+    @property
+    def key_id(self) -> str:
+        """Eight hex digits that tell keys apart and reveal nothing of them."""
+        return self._key_id
+
+    def __repr__(self) -> str:
+        return f"Pseudonymiser(key_id={self._key_id!r})"
+
+    def of(self, domain: Domain, text: str) -> bytes:
+        """Returns the 16-byte pseudonym of a normalised text."""
+        state = self._states[domain].copy()
+        state.update(text.encode())
+        return state.digest()
+
+    def maker(self, domain: Domain) -> Callable[[str], bytes]:
+        """Returns `of` with its domain fixed, for loops over many texts."""
+        copy = self._states[domain].copy
+
+        def make(text: str) -> bytes:
+            state = copy()
+            state.update(text.encode())
+            return state.digest()
+
+        return make
