@@ -1,0 +1,120 @@
+"""Reads single cells: text, times, amounts, addresses. A cell that cannot be read raises ValueError with the cause.
+
+Causes never quote the cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from fraudgraph.tables.checks import STRFTIME, minor_units
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+END_MS = 4_102_444_800_000
+"""2100-01-01: later times are mistakes of unit or stand for "never"."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_MS = timedelta(milliseconds=1)
+
+
+def number(value: object) -> Decimal:
+    """Returns a number exactly; a double as the shortest decimal that means it."""
+    if isinstance(value, Decimal):
+        parsed = value
+    elif isinstance(value, bool):
+        raise ValueError("not a number")
+    elif isinstance(value, int):
+        parsed = Decimal(value)
+    elif isinstance(value, float):
+        parsed = Decimal(repr(value))
+    elif isinstance(value, str) and _NUMBER.fullmatch(value):
+        parsed = Decimal(value)
+    else:
+        raise ValueError("not a number")
+    if not parsed.is_finite():
+        raise ValueError("not a number")
+    return parsed
+
+
+@lru_cache(maxsize=65_536)
+def money(value: str | int | float | Decimal, currency: str, in_minor_units: bool, rounded: bool) -> str:
+    """Returns an amount as a decimal string with the currency's decimals.
+
+    Doubles are rounded half to even; everything else is exact unless `rounded`.
+    """
+    decimals = _decimals(currency)
+    with localcontext() as context:
+        context.prec = 60
+        unit = Decimal(1).scaleb(-decimals)
+        exact = number(value)
+        if exact < 0:
+            raise ValueError("negative")
+        if exact.adjusted() > 15:
+            raise ValueError("too large")
+        if in_minor_units:
+            exact = exact.scaleb(-decimals)
+        quantised = exact.quantize(unit, rounding=ROUND_HALF_EVEN)
+        if quantised != exact and not rounded and (in_minor_units or not isinstance(value, float)):
+            raise ValueError(f"more decimals than {currency} has")
+        return format(abs(quantised), "f")
+
+
+@lru_cache(maxsize=1024)
+def _decimals(currency: str) -> int:
+    decimals = minor_units(currency)
+    if decimals is None:
+        raise ValueError("unknown currency")
+    return decimals
+
+
+def ipv4_from_number(value: object) -> str:
+    """Returns an IPv4 address in dotted form; decimals, a trace of spreadsheets, are cut off."""
+    whole = int(number(value))
+    if not 0 <= whole < 1 << 32:
+        raise ValueError("not an IPv4 address")
+    return str(IPv4Address(whole))
+
+
+def in_range(ms: int) -> int:
+    """Returns the time if it lies between 1970 and 2099."""
+    if not 0 <= ms < END_MS:
+        raise ValueError("outside the years 1970 to 2099")
+    return ms
+
+
+def time_reader(kind: str, zone: tzinfo, at: time_of_day | None) -> Callable[[str], int]:
+    """Returns the function that reads a written time into ms since the epoch; finer digits are cut off."""
+    if kind in ("unix_s", "unix_ms"):
+        factor = 1000 if kind == "unix_s" else 1
+
+        def from_number(text: str) -> int:
+            exact = number(text)
+            if exact.adjusted() > 15:
+                raise ValueError("outside the years 1970 to 2099")
+            return in_range(int((exact * factor).to_integral_value(rounding="ROUND_FLOOR")))
+
+        return from_number
+    pattern = kind.removeprefix(STRFTIME) if kind.startswith(STRFTIME) else None
+    what = f"not a time as `{kind}` says"
+
+    def from_text(text: str) -> int:
+        try:
+            moment = datetime.strptime(text, pattern) if pattern else datetime.fromisoformat(text)
+            if at is not None:
+                moment = datetime.combine(moment.date(), at, moment.tzinfo)
+            elif kind == "date" and moment.time() != time_of_day():
+                raise ValueError
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=zone)
+            ms = (moment - EPOCH) // _MS
+        except (ValueError, OverflowError):
+            raise ValueError(what) from None
+        return in_range(ms)
+
+    return from_text
