@@ -13,6 +13,9 @@ from fraudgraph.rings.facts_words import DAY_MS, count, listed, money_list, of
 from fraudgraph.rings.money import order_exposure
 from fraudgraph.rings.roles import Role, RoleName
 
+POSSIBLE = 0.2
+"""From this probability likely victims are worth a call."""
+
 UNSHIPPED_MS = 7 * DAY_MS
 """Orders younger than this may not have left the house; the snapshot does not say."""
 
@@ -48,7 +51,9 @@ def actions(
 ) -> tuple[Action, ...]:
     """Returns the next steps that the facts call for; at least one."""
     probable = view.snapshot.probability >= 0.5
-    found = [*_orders(view), *_victims(facts, roles)]
+    found = _orders(view)
+    if view.snapshot.probability >= POSSIBLE:
+        found += _victims(facts, roles)
     if probable:
         found += [*_step_up(roles), *_refunds(facts), *_promotions(facts), *_block(view, facts)]
     strong = [e for e in innocent if e.strong and e.name != "calm-record"]
@@ -59,7 +64,7 @@ def actions(
             Action(
                 "request-information",
                 "Ask for what would settle the innocent explanation before anything is blocked.",
-                f"{strong[0].name.replace('-', ' ')} is not ruled out",
+                f"it may be {strong[0].words}",
                 strong[0].evidence,
             )
         )
@@ -159,7 +164,7 @@ def _close(explanation: Explanation) -> Action:
         )
     return Action(
         "close-as-innocent",
-        f"Close it as {explanation.name.replace('-', ' ')} if the check above bears that out.",
+        f"Close it as {explanation.words} if the check above bears that out.",
         "an innocent explanation fits, and nothing contradicts it",
         explanation.evidence,
     )

@@ -14,10 +14,23 @@ HOUSEHOLD_USERS = 6
 CARD_FAMILY_USERS = 4
 BUILDING_USERS = 7
 
-HARSH = frozenset({"card-testing", "takeover", "refund-loop", "chargeback", "transfer-cycle", "device-farm"})
+HARSH = frozenset({"card-testing", "takeover", "refund-loop", "chargeback", "transfer-cycle", "device-farm", "burst"})
 """Kinds of fact that a household or an office does not make."""
 
-BEHAVIOUR = HARSH | {"burst", "velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
+BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
+
+
+WORDS: dict[str, str] = {
+    "household": "one household",
+    "family-card": "a family card",
+    "second-hand-device": "a second-hand or re-issued identifier",
+    "office-network": "one network",
+    "shared-building": "a shared building",
+    "gift-buyers": "gift buyers",
+    "calm-record": "honest customers",
+    "insufficient-evidence": "chance",
+}
+"""Every explanation that a report can give, in a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +38,7 @@ class Explanation:
     """An innocent explanation.
 
     Attributes:
-        name: `household`, `shared-building`, `office-network`, `second-hand-device`, `gift-buyers`, `family-card`,
-            `calm-record`, `insufficient-evidence`.
+        name: a key of `WORDS`.
         text: why it may hold, and what would settle it.
         evidence: ids of facts that allow it.
         contradicted: ids of facts that a harmless group does not make.
@@ -36,6 +48,11 @@ class Explanation:
     text: str
     evidence: tuple[str, ...]
     contradicted: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What it would be, for a headline."""
+        return WORDS[self.name]
 
     @property
     def strong(self) -> bool:
@@ -93,8 +110,8 @@ def _household(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     what = f"{homes[0].called}" + (f" and {also[0].called}" if also else "")
     sharing = {u for i in homes for u in i.user_ids}
     return (
-        f"One household: {of(len(sharing), case.view.size, 'account')} share {what}. Names on the accounts and on the deliveries"
-        " would settle it.",
+        f"One household: {of(len(sharing), case.view.size, 'account')} share {what}. Names on the accounts and on the"
+        " deliveries would settle it.",
         case.cite([*homes, *also], "long-standing", "slow-growth"),
     )
 

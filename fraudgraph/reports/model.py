@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fraudgraph.graph.policy import LinkPolicy
@@ -114,7 +114,7 @@ def build_report(snapshot: RingSnapshot) -> RingReport:
         view=view,
         facts=found,
         pattern=looks,
-        headline=_headline(view, looks),
+        headline=_headline(view, looks, innocent),
         money=cash,
         money_lines=_money_lines(snapshot, cash, found),
         ties=_ties(found, view),
@@ -124,7 +124,7 @@ def build_report(snapshot: RingSnapshot) -> RingReport:
         happenings=timeline(view),
         innocent=innocent,
         actions=actions(view, found, by_user, innocent),
-        factors=_factors(snapshot),
+        factors=_factors(snapshot, cash),
         contributions=tuple(sorted(snapshot.contributions.items(), key=lambda c: (-c[1], c[0]))),
         computed=_computed(snapshot),
     )
@@ -147,20 +147,23 @@ def against(explanation: Explanation) -> str:
     """Returns an innocent explanation with what contradicts it."""
     if explanation.strong:
         return explanation.text
-    return f"{explanation.text} Against this stand {listed(explanation.contradicted, 4)}."
+    verb = "stands" if len(explanation.contradicted) == 1 else "stand"
+    return f"{explanation.text} Against this {verb} {listed(explanation.contradicted, 4)}."
 
 
-def _headline(view: RingView, looks: Pattern) -> str:
+def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -> str:
     s = view.snapshot
     by_share = sorted(view.shared, key=lambda i: (not i.ties, -len(i.links), i.kind, i.name))
     strongest = next((i for i in by_share if not i.hub), None)
     tied = f" that share {_indefinite(strongest, view)}" if strongest is not None else ""
     accounts = count(view.size, "account")
-    what = (
-        f"{accounts}{tied} fit no known pattern"
-        if looks.name == "unclear"
-        else f"Looks like {looks.words}: {accounts}{tied}"
-    )
+    allowed = next((e for e in innocent if e.strong), None)
+    if s.probability < 0.5 and allowed is not None:
+        what = f"May well be {allowed.words}: {accounts}{tied}"
+    elif looks.name == "unclear":
+        what = f"{accounts}{tied} fit no known pattern"
+    else:
+        what = f"Looks like {looks.words}: {accounts}{tied}"
     at_stake = money(s.value_at_risk_minor, s.currency) if s.value_at_risk_minor else "no known money"
     return f"{what}; {sure(s.probability)}, with {at_stake} at stake."
 
@@ -247,11 +250,12 @@ def _own_reasons(user: SnapshotUser) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _factors(s: RingSnapshot) -> tuple[Factor, ...]:
+def _factors(s: RingSnapshot, cash: RingMoney) -> tuple[Factor, ...]:
     at_stake = money(s.value_at_risk_minor, s.currency)
     last = max((u.last_ms for u in s.users), default=s.as_of_ms)
+    stake = "what can still be lost, and what banks took back"
     return (
-        Factor("value at risk", at_stake, "what can still be lost, and what banks took back"),
+        Factor("value at risk", at_stake, "what members sent" if cash.from_transfers else stake),
         Factor("probability", percent(s.probability), "that this is a fraud ring"),
         Factor("recency", f"{s.recency:.2f}", f"last active {minute(last)} UTC"),
     )

@@ -15,7 +15,7 @@ PATTERNS: dict[str, tuple[str, dict[str, float]]] = {
     "payment-abuse": ("payment abuse (disputed payments)", {"chargeback": 0.9}),
     "account-takeover": ("account takeover", {"takeover": 2.5}),
     "return-scam": ("a return scam", {"refund-loop": 2.0}),
-    "money-circulation": ("circulation of money", {"transfer-cycle": 1.5}),
+    "money-circulation": ("circulation of money", {"transfer-cycle": 2.0}),
     "promo-abuse": ("promotion abuse", {"referral-chain": 1.5, "one-order-accounts": 1.6}),
     "fake-accounts": (
         "fake accounts",

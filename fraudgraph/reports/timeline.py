@@ -9,7 +9,7 @@ from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import DAY_MS, count, listed, money_list
 from fraudgraph.rings.snapshot import SnapshotStep
 
-MAX_LINES = 40
+MAX_LINES = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, of
 
 STANDING_MS = 90 * DAY_MS
 GROWTH_WINDOW_MS = 7 * DAY_MS
-HANDED_ON_MS = 3 * DAY_MS
-"""An identifier is handed on where the next user begins this long after the last use of the one before, or later."""
+HANDED_ON_MS = 14 * DAY_MS
+"""An identifier is handed on where each user but the last had it for so long before the next one began."""
 
 HANDED_ON_KINDS = (EntityKind.DEVICE, EntityKind.PHONE)
 
@@ -87,7 +87,7 @@ def handed_on(view: RingView) -> Iterator[Draft]:
 
 
 def _one_after_another(i: Identifier) -> bool:
-    return all(b.first_ms - a.last_ms >= HANDED_ON_MS for a, b in pairwise(i.links))
+    return all(a.last_ms < b.first_ms and a.last_ms - a.first_ms >= HANDED_ON_MS for a, b in pairwise(i.links))
 
 
 KINDS = (

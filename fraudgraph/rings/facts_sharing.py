@@ -8,7 +8,7 @@ from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, gaps, median, weighed
 from fraudgraph.rings.facts_view import Identifier, RingView
-from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of
+from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of, parts
 from fraudgraph.rings.money import user_money
 from fraudgraph.rings.stress import stress_test
 
@@ -88,7 +88,8 @@ def device_farms(view: RingView) -> Iterator[Draft]:
 def takeover_starts(view: RingView) -> Iterator[tuple[Identifier, tuple[str, ...], int, int]]:
     """Yields (identifier, old accounts that began to use it, first and last start) of each likely takeover.
 
-    A household tablet is no takeover: of the accounts that began together, at least two must be old.
+    A new household tablet is no takeover: of the accounts that began together, at least two must be old and share
+    nothing else with another one of them that they shared a month before already.
     """
     for i in view.shared:
         if i.kind not in (EntityKind.DEVICE, EntityKind.IP) or i.hub:
@@ -97,9 +98,21 @@ def takeover_starts(view: RingView) -> Iterator[tuple[Identifier, tuple[str, ...
         start, end = densest(starts, TAKEOVER_WINDOW_MS)
         if end - start < TAKEOVER_STARTERS:
             continue
-        old = tuple(u for ms, u in starts[start:end] if view.age_ms(u, ms) > TAKEOVER_AGE_MS)
+        old = tuple(
+            u
+            for ms, u in starts[start:end]
+            if view.age_ms(u, ms) > TAKEOVER_AGE_MS
+            and not any(_acquainted(view, u, other, ms - TAKEOVER_AGE_MS) for _, other in starts[start:end])
+        )
         if len(old) >= 2:
             yield i, old, starts[start][0], starts[end - 1][0]
+
+
+def _acquainted(view: RingView, a: str, b: str, before_ms: int) -> bool:
+    """Returns whether two accounts shared an identifier before that time already."""
+    return a != b and any(
+        not i.hub and sum(x.first_ms < before_ms for x in i.links if x.user_id in (a, b)) == 2 for i in view.by_user[a]
+    )
 
 
 def takeovers(view: RingView) -> Iterator[Draft]:
@@ -161,15 +174,8 @@ def bridges(view: RingView) -> Iterator[Draft]:
     for cut in stress_test(view, LinkPolicy())[:MAX_CUTS]:
         names = {i.name: i.called for i in view.identifiers}
         subject = names[cut.identifier] if cut.identifier is not None else f"account {cut.user_id}"
-        if cut.parts[0] == 1:
-            outcome = "no two accounts of the ring are tied to each other"
-        else:
-            outcome = f"the ring falls into {' + '.join(map(str, cut.parts[:4]))}"
-            if len(cut.parts) > 4:
-                outcome += f" and {count(len(cut.parts) - 4, 'smaller part')}"
-            outcome += " accounts"
         yield Draft(
-            f"Without {subject}, {outcome}.",
+            f"Without {subject}, the ring falls into {parts(cut.parts)}.",
             weighed(0.1 * cut.apart / view.size),
             {
                 "identifier": cut.identifier,

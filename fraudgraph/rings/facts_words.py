@@ -79,6 +79,18 @@ def of(part: int, whole: int, noun: str) -> str:
     return f"both {plural(2, noun)}" if whole == 2 else f"all {count(whole, noun)}"
 
 
+def parts(sizes: Sequence[int]) -> str:
+    """Returns what a ring falls into: `6 + 5 accounts`, `6 accounts and 4 single ones`, `single accounts`."""
+    groups = [n for n in sizes if n > 1]
+    singles = len(sizes) - len(groups)
+    if not groups:
+        return "single accounts"
+    text = f"{' + '.join(map(str, groups[:4]))} accounts"
+    if len(groups) > 4:
+        text += f", {count(len(groups) - 4, 'smaller group')}"
+    return f"{text} and {count(singles, 'single one')}" if singles else text
+
+
 def listed(names: Sequence[str], limit: int = 5) -> str:
     """Returns `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`."""
     shown = list(names[:limit])

@@ -11,6 +11,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_sharing import TAKEOVER_AGE_MS, takeover_starts
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, duration, listed
+from fraudgraph.rings.facts_words import parts as parts_words
 from fraudgraph.rings.stress import soft_ties, stress_test
 
 
@@ -44,24 +45,28 @@ def roles(view: RingView, policy: LinkPolicy) -> dict[str, Role]:
     """Returns each member's role, by user id.
 
     A likely victim stays one whatever their ties. A bridge is an account without which the ring falls into parts
-    of which two hold at least two accounts. Core is tied to at least half of the others.
+    of which two hold at least two accounts. Core is tied to at least half as many others as the best tied account
+    that is neither.
     """
     victims = _victims(view)
     neighbours = _neighbours(view, policy)
     parts = {c.user_id: c.parts for c in stress_test(view, policy) if c.user_id is not None and c.parts[1] >= 2}
+    tied_to = {user_id: {u for users in neighbours[user_id].values() for u in users} for user_id in view.users}
+    best = max(
+        (len(tied) for user_id, tied in tied_to.items() if user_id not in victims and user_id not in parts), default=0
+    )
     found = {}
     for user_id in view.users:
-        through = neighbours[user_id]
-        tied = {u for users in through.values() for u in users}
+        through, tied = neighbours[user_id], tied_to[user_id]
         ways = _ways(through)
         name, reasons = RoleName.PERIPHERY, ["no tie of its own"]
         if user_id in victims:
             name, reasons = RoleName.LIKELY_VICTIM, [victims[user_id]]
         elif user_id in parts:
             name = RoleName.BRIDGE
-            reasons = [f"without it the ring falls into {' + '.join(map(str, parts[user_id]))} accounts", ways]
+            reasons = [f"without it the ring falls into {parts_words(parts[user_id])}", ways]
         elif tied:
-            if 2 * len(tied) >= view.size - 1:
+            if 2 * len(tied) >= best:
                 name = RoleName.CORE
             reasons = [f"tied to {len(tied):,} of {view.size - 1:,} others {ways}"]
         found[user_id] = Role(user_id, name, tuple(reasons), len(tied))
