@@ -97,7 +97,8 @@ class Pools:
         """Returns a bijection of the integers below `10 ** digits` (an affine map with a unit of that ring)."""
         size = 10**digits
         factor = (size // 3 + int(self._salt[salt]) % size) // 10 * 10 + 7  # ends in 7, so it has an inverse
-        return np.mod(ids * factor + int(self._salt[salt]), size)
+        image: Ints = (ids * factor + int(self._salt[salt])) % size
+        return image
 
     def _users(self, ids: Ints) -> list[str]:
         return [f"u{x:08x}" for x in _mixed(ids, int(self._salt[0])).tolist()]

@@ -77,8 +77,8 @@ def record(
     """Returns the events within the world's time, sorted, and every chargeback."""
     sessions = sessions.take(np.argsort(sessions.ts, kind="stable"))
     s = sessions
-    signups = _events(EventType.SIGNUP, s, s.signup, s.ts, ("device", "ip", "email", "phone"))
-    logins = _events(EventType.LOGIN, s, s.login, s.ts, ("device", "ip"))
+    signups = _events(EventType.SIGNUP, s, s.signup, s.ts[s.signup], ("device", "ip", "email", "phone"))
+    logins = _events(EventType.LOGIN, s, s.login, s.ts[s.login], ("device", "ip"))
     bought = np.flatnonzero(s.order)
     ordered_ms = minutes_later(s.ts[bought], 6.0, rng)
     number = np.arange(len(bought))
@@ -87,8 +87,10 @@ def record(
     orders.order = number
     orders.status = np.where(s.fails[bought], Status.CANCELLED, Status.APPROVED).astype(np.int64)
     payments = _payments(s, bought, ordered_ms, rng)
-    probes = _events(EventType.PAYMENT, s, s.probe, s.ts[s.probe], ("device", "ip", "card", "amount"))
-    probes.status = np.where(s.fails[s.probe], Status.DECLINED, Status.APPROVED).astype(np.int64)
+    probed = np.flatnonzero(s.probe & ~s.order)
+    probes = _events(EventType.PAYMENT, s, probed, minutes_later(s.ts[probed], 3.0, rng), ("device", "ip", "card"))
+    probes.amount = s.token[probed]
+    probes.status = np.where(s.fails[probed], Status.DECLINED, Status.APPROVED).astype(np.int64)
     stood = np.flatnonzero(~s.fails[bought])
     refunds = _refunds(orders.take(stood), s.refund_share[bought[stood]], rng)
     backs = _chargebacks(orders.take(stood), s.chargeback_share[bought[stood]], rng)
@@ -111,9 +113,7 @@ def _bare(kind: EventType, ts: Ints, user: Ints) -> Events:
 def _events(
     kind: EventType, sessions: Sessions, rows: Ints | npt.NDArray[np.bool_], ts: Ints, carried: tuple[str, ...]
 ) -> Events:
-    """Returns an event for each of `rows`, with the named columns of its session."""
-    if len(ts) == len(sessions):
-        ts = ts[rows]
+    """Returns an event at each of `ts` for the rows, with the named columns of its session."""
     events = _bare(kind, ts, sessions.user[rows])
     for name in carried:
         setattr(events, name, getattr(sessions, name)[rows])

@@ -45,6 +45,8 @@ class People:
         home_ips: `[n, leases]` addresses that the provider gives the home, one after the other.
         lease_ms: `[n]` how long the home keeps one.
         cards: `[n, 3]` own and family cards, most used first.
+        one_time_cards: `[n]` who often pays with a number made for one payment.
+        wifi_ips, lockers: hotels' and airports' networks, and parcel lockers, for everybody.
     """
 
     is_member: npt.NDArray[np.bool_]
@@ -72,6 +74,8 @@ class People:
     cards: Ints
     email: Ints
     phone: Ints
+    second_phone: Ints
+    one_time_cards: npt.NDArray[np.bool_]
     wifi_ips: Ints
     lockers: Ints
     groups: list[Group]
@@ -152,6 +156,8 @@ def _strangers(spec: WorldSpec, members: int, pools: Pools, rng: np.random.Gener
         cards=cards,
         email=pools.take(EntityKind.EMAIL, n),
         phone=_some(pools.take(EntityKind.PHONE, n), rng.random(n) < 0.85),
+        second_phone=_some(pools.take(EntityKind.PHONE, n), rng.random(n) < 0.35),
+        one_time_cards=rng.random(n) < 0.04,
         wifi_ips=pools.take(EntityKind.IP, max(3, n // 400)),
         lockers=pools.take(EntityKind.ADDRESS, max(2, n // 1500)),
         groups=[],

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # What each typology likes to share, as odds that are redrawn around these for every ring.
 _TASTE: dict[str, dict[EntityKind, float]] = {
-    "fake_accounts": {EntityKind.DEVICE: 4, EntityKind.PHONE: 2.5, EntityKind.IP: 2, EntityKind.ADDRESS: 1},
-    "payment_abuse": {EntityKind.CARD: 4, EntityKind.DEVICE: 3, EntityKind.IP: 1.5, EntityKind.ADDRESS: 1},
-    "account_takeover": {EntityKind.DEVICE: 4, EntityKind.IP: 2, EntityKind.ADDRESS: 2.5},
+    "fake_accounts": {EntityKind.DEVICE: 4, EntityKind.PHONE: 2.5, EntityKind.IP: 1, EntityKind.ADDRESS: 1},
+    "payment_abuse": {EntityKind.CARD: 4, EntityKind.DEVICE: 3, EntityKind.IP: 1, EntityKind.ADDRESS: 1},
+    "account_takeover": {EntityKind.DEVICE: 4, EntityKind.IP: 1, EntityKind.ADDRESS: 2.5},
     "return_scam": {EntityKind.ADDRESS: 3, EntityKind.CARD: 3, EntityKind.DEVICE: 2, EntityKind.PHONE: 1},
     "promo_abuse": {EntityKind.DEVICE: 3, EntityKind.ADDRESS: 2, EntityKind.CARD: 1.5, EntityKind.PHONE: 1.5},
 }
@@ -44,6 +44,7 @@ class Habits:
         camouflage: share of members who do nothing but look honest.
         hidden: share of ties that no event ever shows.
         rotation: chance that a new tie takes a fresh identifier instead of one in use.
+        ties: how many identifiers a new member comes to share, at most.
         most_users: of one shared identifier.
         aged: share of accounts opened (or bought) long before.
         effort: how much of its typology's damage a ring does, in [0, 1].
@@ -55,6 +56,7 @@ class Habits:
     camouflage: float
     hidden: float
     rotation: float
+    ties: int
     most_users: int
     aged: float
     effort: float
@@ -136,13 +138,14 @@ def recruit(drafts: list[Draft], people: People, spec: WorldSpec, pools: Pools, 
 
 def _habits(rng: np.random.Generator) -> Habits:
     return Habits(
-        shape=str(rng.choice(["chain", "tree", "star", "farm"], p=[0.25, 0.35, 0.15, 0.25])),
+        shape=str(rng.choice(["chain", "tree", "star", "farm"], p=[0.2, 0.3, 0.2, 0.3])),
         tempo=str(rng.choice(["burst", "steady", "growing"], p=[0.3, 0.4, 0.3])),
         use=float(rng.uniform(0.3, 1.0)),
         camouflage=float(rng.beta(1.3, 5.0)),
-        hidden=float(rng.beta(1.0, 8.0)),
-        rotation=float(rng.beta(1.2, 2.0)),
-        most_users=int(rng.integers(2, 13)),
+        hidden=float(rng.beta(1.0, 12.0)),
+        rotation=float(rng.beta(1.2, 2.5)),
+        ties=int(rng.integers(1, 4)),
+        most_users=int(rng.integers(2, 21)),
         aged=float(rng.beta(2.5, 2.0)),
         effort=float(rng.uniform(0.2, 1.0)),
     )
@@ -181,7 +184,10 @@ def _plan(
         users=[user for user, _ in everyone],
         joined_ms=joined,
         victim=[victim for _, victim in everyone],
-        camouflaged=[not victim and bool(rng.random() < habits.camouflage) for _, victim in everyone],
+        camouflaged=[
+            bool(rng.random() < habits.camouflage) and not victim and place > 1
+            for place, (_, victim) in enumerate(everyone)
+        ],
         parents=_parents(n, habits.shape, rng),
     )
     _equip(ring, pools, rng)
@@ -227,16 +233,19 @@ def _equip(ring: Ring, pools: Pools, rng: np.random.Generator) -> None:
     kinds = list(taste)
     if rng.random() < 0.08:
         kinds = [k for k in kinds if k in _WEAK] or kinds
-    odds = np.array([taste[k] for k in kinds]) * rng.gamma(1.2, 1.0, len(kinds))
+    odds = np.array([taste[k] for k in kinds]) * rng.gamma(0.7, 1.0, len(kinds))
     odds /= odds.sum()
     ring.tools = [{} for _ in ring.users]
     users_of: dict[tuple[EntityKind, int], int] = {}
     for child, parent in enumerate(ring.parents):
         if parent < 0:
             continue
-        for _ in range(2 if ring.habits.shape == "farm" and rng.random() < 0.6 else 1):
+        for _ in range(int(rng.integers(1, ring.habits.ties + 1))):
             kind = kinds[int(rng.choice(len(kinds), p=odds))]
-            in_use = [x for x in ring.tools[parent].get(kind, []) if users_of[kind, x] < ring.habits.most_users]
+            at_hand = ring.tools[parent].get(kind, [])
+            if ring.habits.shape == "farm" or kind is EntityKind.IP:
+                at_hand = [x for of, x in users_of if of is kind]
+            in_use = [x for x in at_hand if users_of[kind, x] < ring.habits.most_users]
             if in_use and rng.random() >= ring.habits.rotation:
                 shared = in_use[-1]
             else:

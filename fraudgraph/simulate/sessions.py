@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudgraph.simulate.identifiers import NONE
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.simulate.identifiers import NONE, Pools
 from fraudgraph.simulate.spec import DAY_MS, HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ class Sessions:
 
     Attributes:
         ring: index of the ring that it is an act of, or -1.
-        signup, login, order, probe: what it contains; a probe is a payment without an order.
+        signup, login, order, probe: what it contains; a probe is a payment; an order replaces it.
         declines: failed payment attempts before the last one.
         fails: whether the last one fails too, so that the order is cancelled.
-        amount: of the order, in minor units.
+        amount, token: of the order, and of the probe, in minor units.
         refund_share, chargeback_share: probability of each later on, were the order to stand.
     """
 
@@ -55,6 +56,7 @@ class Sessions:
     declines: Ints
     fails: Bools
     amount: Ints
+    token: Ints
     refund_share: Floats
     chargeback_share: Floats
 
@@ -71,7 +73,7 @@ class Sessions:
         return Sessions(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Sessions)})
 
 
-def visits(people: People, spec: WorldSpec, rng: np.random.Generator) -> Sessions:
+def visits(people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generator) -> Sessions:
     """Returns everybody's ordinary sessions, members of rings included: camouflage is the same draw."""
     start, end = spec.start_ms, spec.end_ms
     opened = np.maximum(people.signup_ms, start)
@@ -94,7 +96,7 @@ def visits(people: People, spec: WorldSpec, rng: np.random.Generator) -> Session
     signup[len(users) - len(new) :] = True
     quiet = np.zeros(len(users), dtype=np.bool_)
     quiet[len(user) : len(users) - len(new)] = True
-    return _furnish(people, users, times, signup, quiet, rng)
+    return _furnish(people, users, times, signup, quiet, pools, rng)
 
 
 def _times(people: People, user: Ints, opened: Ints, span: Ints, start_ms: int, rng: np.random.Generator) -> Ints:
@@ -112,30 +114,36 @@ def _clock(shift: Floats, rng: np.random.Generator) -> Ints:
     return (hour % 24 * HOUR_MS).astype(np.int64)
 
 
-def _furnish(people: People, user: Ints, ts: Ints, signup: Bools, quiet: Bools, rng: np.random.Generator) -> Sessions:
+def _furnish(
+    people: People, user: Ints, ts: Ints, signup: Bools, quiet: Bools, pools: Pools, rng: np.random.Generator
+) -> Sessions:
     """Returns visits with where they come from, on what, and what is bought."""
     s = len(user)
     ip, device = _places(people, user, ts, rng)
+    address, phone = _deliveries(people, user, rng)
     order = (rng.random(s) < np.where(signup, 0.45, people.order_share[user])) & ~quiet
     risky = people.decline_rate[user]
-    declines = np.where(order & (rng.random(s) < risky), rng.geometric(0.65, s), 0)
+    declines = np.where(order & (rng.random(s) < risky), rng.geometric(0.6, s), 0)
+    # People add or check a card now and then, with a token amount that many banks refuse at first.
+    probe = ~order & (rng.random(s) < np.where(signup, 0.25, 0.04))
     return Sessions(
         user=user,
         ts=ts,
         device=device,
         ip=ip,
-        card=own_card(people, user, rng),
+        card=_cards(people, user, pools, rng),
         email=people.email[user].copy(),
-        phone=np.where(rng.random(s) < 0.75, people.phone[user], NONE),
-        address=_deliveries(people, user, rng),
+        phone=phone,
+        address=address,
         ring=np.full(s, NONE, dtype=np.int64),
         signup=signup,
         login=~signup & (rng.random(s) < 0.9),
         order=order,
-        probe=np.zeros(s, dtype=np.bool_),
+        probe=probe,
         declines=declines,
-        fails=(declines > 0) & (rng.random(s) < 0.25),
+        fails=np.where(probe, rng.random(s) < 0.15 + risky, (declines > 0) & (rng.random(s) < 0.25)),
         amount=amounts(people.spend[user], rng),
+        token=tokens(s, rng),
         refund_share=people.return_rate[user],
         chargeback_share=np.full(s, 0.0012),
     )
@@ -148,26 +156,38 @@ def amounts(spend: Floats, rng: np.random.Generator) -> Ints:
     return charming
 
 
-def own_card(people: People, user: Ints, rng: np.random.Generator) -> Ints:
-    """Returns the card that each visit would pay with: the first mostly, another where there is one."""
+def tokens(count: int, rng: np.random.Generator) -> Ints:
+    """Returns amounts with which a card is checked, in minor units: mostly below 8.00."""
+    usual: Ints = np.where(rng.random(count) < 0.7, rng.integers(50, 800, count), rng.integers(800, 5000, count))
+    return usual
+
+
+def _cards(people: People, user: Ints, pools: Pools, rng: np.random.Generator) -> Ints:
+    """Returns the card that each visit would pay with: the first mostly, another, or a one-time number."""
     draw = rng.random(len(user))
     second, third = people.cards[user, 1], people.cards[user, 2]
     card: Ints = np.where((draw < 0.3) & (second != NONE), second, people.cards[user, 0])
-    card[(draw < 0.08) & (third != NONE)] = third[(draw < 0.08) & (third != NONE)]
+    seldom = (draw < 0.08) & (third != NONE)
+    card[seldom] = third[seldom]
+    once = (draw > 0.4) & people.one_time_cards[user]
+    card[once] = pools.take(EntityKind.CARD, int(once.sum()))
     return card
 
 
-def _deliveries(people: People, user: Ints, rng: np.random.Generator) -> Ints:
-    """Returns delivery addresses: home, a friend's (gifts), a parcel locker, the office."""
+def _deliveries(people: People, user: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Returns delivery addresses (home, a friend's as a gift, a parcel locker, the office) and contact numbers."""
     s = len(user)
-    address = people.address[user].copy()
     draw = rng.random(s)
     friend = (user + rng.integers(1, 200, s)) % len(people)  # friends live nearby in the table
-    address = np.where(draw < 0.045, people.address[friend], address)
+    gift = draw < 0.045
+    address = np.where(gift, people.address[friend], people.address[user])
     lockers = people.lockers[(user // 97 + rng.integers(0, 2, s)) % len(people.lockers)]
-    address = np.where((draw >= 0.045) & (draw < 0.085), lockers, address)
+    address = np.where(~gift & (draw < 0.085), lockers, address)
     at_work = (draw >= 0.085) & (draw < 0.11) & (people.office_address[user] != NONE)
-    return np.where(at_work, people.office_address[user], address)
+    address = np.where(at_work, people.office_address[user], address)
+    phone = np.where(rng.random(s) < 0.08, people.second_phone[user], people.phone[user])
+    phone = np.where(gift & (draw < 0.025), people.phone[friend], phone)
+    return address, np.where(rng.random(s) < 0.25, NONE, phone)
 
 
 def _places(people: People, user: Ints, ts: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:

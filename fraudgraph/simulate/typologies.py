@@ -8,7 +8,7 @@ import numpy as np
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.simulate.identifiers import NONE, Pools
-from fraudgraph.simulate.sessions import Sessions, amounts
+from fraudgraph.simulate.sessions import Sessions, amounts, tokens
 from fraudgraph.simulate.spec import HOUR_MS
 
 if TYPE_CHECKING:
@@ -45,37 +45,49 @@ class Scene:
 
 def commit_fraud(rings: list[Ring], sessions: Sessions, scene: Scene) -> Sessions:
     """Returns the world's sessions with the rings' acts in them."""
-    order = np.argsort(sessions.user, kind="stable")
+    order = np.lexsort((sessions.ts, sessions.user))
     users = sessions.user[order]
-    extra = [sessions]
-    asleep = np.zeros(len(sessions), dtype=np.bool_)
+    kept = np.ones(len(sessions), dtype=np.bool_)
+    bent = []
     for ring in rings:
-        rows = []
-        for user, victim in zip(ring.users, ring.victim, strict=True):
-            low, high = np.searchsorted(users, [user, user + 1])
-            own = order[low:high] if not victim else order[:0]
-            rows.append(own[np.argsort(sessions.ts[own], kind="stable")])
-        if ring.dormant_ms is not None:
-            for member, own in enumerate(rows):
-                if not ring.camouflaged[member]:
-                    sleeping = (sessions.ts[own] >= ring.dormant_ms[0]) & (sessions.ts[own] < ring.dormant_ms[1])
-                    sleeping &= ~sessions.signup[own]
-                    asleep[own[sleeping]] = True
-                    rows[member] = own[~sleeping]
-        added = _ACTS[ring.typology](ring, rows, sessions, scene)
-        _show_tools(ring, rows, sessions, scene.rng)
-        extra += added
-    extra[0] = sessions.take(~asleep)
-    return Sessions.concatenate(extra)
+        accounts = [user for user, victim in zip(ring.users, ring.victim, strict=True) if not victim]
+        spans = [slice(*np.searchsorted(users, [user, user + 1])) for user in accounts]
+        theirs = np.concatenate([order[span] for span in spans])
+        kept[theirs] = False
+        own = _busy(ring, sessions.take(theirs), scene)
+        rows = [np.flatnonzero(own.user == user) for user in ring.users]
+        bent += _ACTS[ring.typology](ring, rows, own, scene)
+        for member in range(len(rows)):
+            if not ring.victim[member]:
+                wear(ring, member, _during(ring, rows[member], own), own, scene.rng)
+        bent.append(own)
+    return Sessions.concatenate([sessions.take(kept), *bent])
 
 
-def _show_tools(ring: Ring, rows: list[Ints], sessions: Sessions, rng: np.random.Generator) -> None:
-    """Puts the shared identifiers into the members' own sessions."""
-    for member, own in enumerate(rows):
-        if ring.victim[member] or not len(own):
-            continue
-        during = own[sessions.ts[own] >= ring.start_ms]
-        wear(ring, member, during if len(during) else own[-1:], sessions, rng)
+def _busy(ring: Ring, own: Sessions, scene: Scene) -> Sessions:
+    """Returns the members' sessions without those of the dormant time, and with enough of them to show every tie."""
+    rng = scene.rng
+    innocent = np.isin(own.user, [user for user, quiet in zip(ring.users, ring.camouflaged, strict=True) if quiet])
+    if ring.dormant_ms is not None:
+        asleep = (own.ts >= ring.dormant_ms[0]) & (own.ts < ring.dormant_ms[1])
+        own = own.take(~asleep | innocent | own.signup)
+    parts = [own]
+    for user, joined, tools in zip(ring.users, ring.joined_ms, ring.tools, strict=True):
+        mine = np.flatnonzero(own.user == user)
+        lacking = max(map(len, tools.values()), default=0) - len(_during(ring, mine, own))
+        if lacking > 0 and len(mine):
+            more = own.take(mine[rng.integers(0, len(mine), lacking)])
+            more.ts = joined + (rng.random(lacking) * (ring.end_ms - joined)).astype(np.int64)
+            more.signup[:] = False
+            more.login[:] = True
+            parts.append(more)
+    own = Sessions.concatenate(parts)
+    return own.take(np.lexsort((own.ts, own.user)))
+
+
+def _during(ring: Ring, rows: Ints, own: Sessions) -> Ints:
+    """Returns those of `rows` that lie in the ring's time."""
+    return rows[(own.ts[rows] >= ring.start_ms) & (own.ts[rows] <= ring.end_ms)]
 
 
 def wear(
@@ -96,6 +108,8 @@ def wear(
         # One after the other, as they were rotated in.
         turn = (np.arange(len(rows)) * len(tools)) // len(rows)
         column[rows[hit]] = np.array(tools)[turn[hit]]
+        if kind is EntityKind.PHONE and not ring.camouflaged[member]:
+            column[rows[~hit]] = NONE
         for tool in tools:
             seen = column[rows] == tool
             if kind in (EntityKind.CARD, EntityKind.ADDRESS):
@@ -104,7 +118,8 @@ def wear(
                 seen &= sessions.order[rows] | sessions.signup[rows]
             if seen.any() or rng.random() < ring.habits.hidden:
                 continue
-            row = rows[int(rng.integers(0, len(rows)))]
+            free = rows[~np.isin(column[rows], tools)]
+            row = (free if len(free) else rows)[int(rng.integers(0, len(free) or len(rows)))]
             column[row] = tool
             if kind in (EntityKind.CARD, EntityKind.ADDRESS, EntityKind.PHONE):
                 sessions.order[row] = True
@@ -123,7 +138,10 @@ def _fake_accounts(ring: Ring, rows: list[Ints], sessions: Sessions, scene: Scen
     acting = _criminal(ring, rows)
     later = acting[~sessions.signup[acting]]
     bought = later[scene.rng.random(len(later)) < 0.5 * ring.habits.effort]
-    sessions.card[bought] = scene.pools.take(EntityKind.CARD, len(bought))
+    # Mostly one stolen card per account.
+    stolen = scene.pools.take(EntityKind.CARD, 2 * len(ring.users)).reshape(-1, 2)
+    member = np.searchsorted(np.sort(ring.users), sessions.user[bought])
+    sessions.card[bought] = stolen[member, (scene.rng.random(len(bought)) < 0.15).astype(np.int64)]
     _mark(ring, bought, sessions, scene, 0.75)
     return []
 
@@ -135,17 +153,17 @@ def _payment_abuse(ring: Ring, rows: list[Ints], sessions: Sessions, scene: Scen
     _mark(ring, acting[rng.random(len(acting)) < ring.habits.effort], sessions, scene, 0.75)
     if not len(acting):
         return []
-    tries = rng.poisson(rng.uniform(0.5, 4.0) * ring.habits.effort, len(acting))
+    tries = rng.poisson(rng.uniform(0.3, 2.5) * ring.habits.effort, len(acting))
     tests = sessions.take(np.repeat(acting, tries))
     count = len(tests)
-    stolen = scene.pools.take(EntityKind.CARD, max(1, int(count * rng.uniform(0.35, 0.9))))
+    stolen = scene.pools.take(EntityKind.CARD, max(1, int(count * rng.uniform(0.2, 0.7))))
     tests.card = stolen[rng.integers(0, len(stolen), count)]
     tests.ts += 1 + rng.exponential(0.7 * HOUR_MS, count).astype(np.int64)
     for name in ("signup", "login", "order"):
         getattr(tests, name)[:] = False
     tests.probe[:] = True
     tests.fails = rng.random(count) < rng.uniform(0.3, 0.8)
-    tests.amount = np.where(rng.random(count) < 0.7, rng.integers(100, 900, count), tests.amount)
+    tests.token = tokens(count, rng)
     for member, user in enumerate(ring.users):
         wear(ring, member, np.flatnonzero(tests.user == user), tests, rng, kinds=_WHEREABOUTS)
     return [tests]
@@ -231,6 +249,7 @@ def _blank(user: Ints, ts: Ints, people: People) -> Sessions:
         ring=np.full(s, NONE),
         declines=np.zeros(s, dtype=np.int64),
         amount=np.zeros(s, dtype=np.int64),
+        token=np.zeros(s, dtype=np.int64),
         refund_share=np.zeros(s),
         chargeback_share=np.zeros(s),
         **flags,

@@ -104,7 +104,7 @@ def simulate(spec: WorldSpec) -> World:
     drafts = draft(spec, rings_rng)
     people = populate(spec, sum(plan.own for plan in drafts), pools, people_rng)
     rings = recruit(drafts, people, spec, pools, rings_rng)
-    sessions = commit_fraud(rings, visits(people, spec, visits_rng), Scene(spec, people, pools, acts_rng))
+    sessions = commit_fraud(rings, visits(people, spec, pools, visits_rng), Scene(spec, people, pools, acts_rng))
     events, chargebacks = record(sessions, rings, people, spec, ledger_rng)
     labels = reports(spec, rings, people, chargebacks, pools, labels_rng)
     return World(spec, pools, events, rings, people.groups, labels)
