@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, compress
@@ -10,16 +10,15 @@ from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
-from phonenumbers import SUPPORTED_REGIONS
 
-from fraudgraph.events import identity
 from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
 from fraudgraph.events.cache import NO_LINK, Cache, Seen
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.events.money import currency_of, minor_units
 from fraudgraph.events.parser import parse
-from fraudgraph.events.pseudonyms import Domain, Pseudonymiser
+from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.rejected import Refusal, Rejected
+from fraudgraph.events.resolver import Resolver
 from fraudgraph.events.schema import (
     Chargeback,
     Command,
@@ -41,8 +40,6 @@ from fraudgraph.streams.port import RawBatch
 
 Refusals = dict[int, Refusal]
 """The first refusal of each row; rows that are not in it are good."""
-Normaliser = Callable[[str], identity.Normal | None]
-
 MAX_BYTES: Final = 65_536
 CACHE_ENTRIES: Final = 400_000
 
@@ -64,14 +61,6 @@ _END_MS: Final = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 _BLANK: Final = Signup(event_id="", ts=_EPOCH, user_id="")
 """Stands in the row of what could not be parsed, so that every column has the length of the raw batch."""
 
-_KIND_DOMAINS: Final = {
-    EntityKind.DEVICE: Domain.DEVICE,
-    EntityKind.IP: Domain.IP,
-    EntityKind.CARD: Domain.CARD,
-    EntityKind.EMAIL: Domain.EMAIL,
-    EntityKind.PHONE: Domain.PHONE,
-    EntityKind.ADDRESS: Domain.ADDRESS,
-}
 _REASONS: Final = {reason.code: reason for reason in RejectReason}
 
 
@@ -105,25 +94,12 @@ class Decoder:
         cache_entries: int = CACHE_ENTRIES,
     ) -> None:
         self._vault = vault
-        self._region = default_region
         self._currency = None if default_currency is None else currency_of(default_currency)
         self._max_bytes = max_bytes
-        self._event_key = pseudonymiser.maker(Domain.EVENT)
-        self._order_key = pseudonymiser.maker(Domain.ORDER)
+        self._resolver = resolver = Resolver(pseudonymiser, default_region=default_region)
         share = cache_entries // (len(IDENTIFIER_KINDS) + 1)
-        self._users = Cache(_user_maker(pseudonymiser.maker(Domain.USER), default_region), share)
-        normalisers: Mapping[EntityKind, Normaliser] = {
-            EntityKind.DEVICE: identity.device,
-            EntityKind.IP: identity.ip,
-            EntityKind.CARD: identity.card,
-            EntityKind.EMAIL: identity.email,
-            EntityKind.PHONE: _regional_phone,
-            EntityKind.ADDRESS: identity.address,
-        }
-        self._identifiers = {
-            kind: Cache(_identifier_maker(kind, pseudonymiser.maker(_KIND_DOMAINS[kind]), normalisers[kind]), share)
-            for kind in IDENTIFIER_KINDS
-        }
+        self._users = Cache(resolver.seen_user, share)
+        self._identifiers = {kind: Cache(resolver.makers[kind], share) for kind in IDENTIFIER_KINDS}
 
     def decode(self, raw: RawBatch) -> DecodedBatch:
         """Returns the columns of the good events and the dead letters of the others, in order of arrival."""
@@ -145,7 +121,7 @@ class Decoder:
             linked = list(compress(linked, kept_links.tolist()))
         rows = np.flatnonzero(keep).tolist()
         place = np.cumsum(keep, dtype=np.int32) - np.int32(1)
-        event_key, order_key = self._event_key, self._order_key
+        event_key, order_key = self._resolver.event_key, self._resolver.order_key
         batch = DecodedBatch(
             partitions=raw.partitions,
             partition_of=np.array(raw.partition_of, dtype=np.int32)[keep],
@@ -163,8 +139,8 @@ class Decoder:
             status=np.array([_status(events[row]) for row in rows], dtype=np.uint8),
             link_event=place[link_row],
             link_kind=link_kind,
-            link_key=cast("list[bytes]", [seen[0] for seen in linked]),  # refused ones went with their rows
-            link_mask=[seen[1] for seen in linked],
+            link_key=cast("list[bytes]", [key for key, _, _ in linked]),  # refused ones went with their rows
+            link_mask=[mask for _, mask, _ in linked],
             seal=lambda event: self._vault.seal(raw.values[rows[event]]),
             labels=[replace(label, event=int(place[row])) for row, label in labels if keep[row]],
             commands=[(int(place[row]), command) for row, command in commands if keep[row]],
@@ -199,21 +175,22 @@ class Decoder:
         column = self._users.column(raws)
         keys = [seen[0] for seen in column]
         if None in keys:
-            for row, seen in enumerate(column):
-                if seen.refusal is not None:
-                    refusals.setdefault(row, Refusal(seen.refusal.reason, f"{field}: {seen.refusal.detail}"))
+            for row, (_, _, refusal) in enumerate(column):
+                if refusal is not None:
+                    refusals.setdefault(row, Refusal(refusal.reason, f"{field}: {refusal.detail}"))
         return keys
 
     def _links(
         self, events: Sequence[UserEvent], refusals: Refusals
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], list[Seen[bytes]]]:
         """Returns row, kind and identifier of every link, by row and then by kind."""
+        with_region = self._resolver.with_region
         raws: Mapping[EntityKind, Sequence[str | None]] = {
             EntityKind.DEVICE: [e.device_id for e in events],
             EntityKind.IP: [e.ip for e in events],
             EntityKind.CARD: [e.card for e in events],
             EntityKind.EMAIL: [e.email for e in events],
-            EntityKind.PHONE: [self._phone_with_region(e) if e.phone else None for e in events],
+            EntityKind.PHONE: [with_region(e.phone, e.country) if e.phone else None for e in events],
             EntityKind.ADDRESS: [e.address for e in events],
         }
         by_row = zip(*(self._identifiers[kind].column(raws[kind]) for kind in IDENTIFIER_KINDS), strict=True)
@@ -222,19 +199,10 @@ class Decoder:
         at = np.flatnonzero(np.array(present, dtype=np.bool_))
         rows, kinds = np.divmod(at, len(IDENTIFIER_KINDS))
         linked = list(compress(flat, present))
-        for i, seen in enumerate(linked):
-            if seen[2] is not None:
-                refusals.setdefault(int(rows[i]), seen[2])
+        for i, (_, _, refusal) in enumerate(linked):
+            if refusal is not None:
+                refusals.setdefault(int(rows[i]), refusal)
         return rows, _KIND_NUMBERS[kinds], linked
-
-    def _phone_with_region(self, event: UserEvent) -> str:
-        """The phone with the region that its national form is of, so that one text means one number."""
-        number = event.phone or ""
-        if number.startswith("+"):
-            return number
-        country = (event.country or "").upper()
-        region = country if country in SUPPORTED_REGIONS else self._region
-        return f"{region or ''}{_REGION_END}{number}"
 
     def _money(self, events: Sequence[UserEvent], refusals: Refusals) -> tuple[list[int], list[int]]:
         amounts, currencies = [0] * len(events), [0] * len(events)
@@ -274,20 +242,19 @@ class Decoder:
         kind, _, target = label.target.partition(":")
         user = None
         if kind == "user":
-            (seen,) = self._users.column([target])
-            if seen.refusal is not None:
-                raise Rejected(seen.refusal.reason, f"target: {seen.refusal.detail}")
-            user = seen.key
+            ((user, _, refusal),) = self._users.column([target])
+            if refusal is not None:
+                raise Rejected(refusal.reason, f"target: {refusal.detail}")
         return LabelRow(
             event=-1,
-            key=self._event_key(label.event_id),
+            key=self._resolver.event_key(label.event_id),
             about_user=user,
-            about_order=self._order_key(target) if kind == "order" else None,
+            about_order=self._resolver.order_key(target) if kind == "order" else None,
             fraud=label.value == "fraud",
             about_ms=about_ms,
             arrived_ms=arrived_ms,
             source=label.source,
-            supersedes=None if label.supersedes is None else self._event_key(label.supersedes),
+            supersedes=None if label.supersedes is None else self._resolver.event_key(label.supersedes),
         )
 
     def _bury(self, raw: RawBatch, refusals: Refusals, batch: DecodedBatch) -> None:
@@ -309,42 +276,6 @@ class Decoder:
 
 
 _KIND_NUMBERS: Final = np.array(IDENTIFIER_KINDS, dtype=np.uint8)
-_REGION_END: Final = "\0"
-
-
-def _regional_phone(text: str) -> identity.Normal | None:
-    if text.startswith("+"):
-        return identity.phone(text, None)
-    region, _, number = text.partition(_REGION_END)
-    return identity.phone(number, region or None)
-
-
-def _identifier_maker(
-    kind: EntityKind, pseudonym: Callable[[str], bytes], normalise: Normaliser
-) -> Callable[[str], Seen[bytes]]:
-    def make(raw: str) -> Seen[bytes]:
-        try:
-            normal = normalise(raw)
-        except Rejected as rejected:
-            return Seen(None, "", rejected.refusal)
-        if normal is None:
-            return NO_LINK
-        key = pseudonym(normal.text)
-        return Seen(key, normal.mask or f"{kind.label} {key[:2].hex()}")
-
-    return make
-
-
-def _user_maker(pseudonym: Callable[[str], bytes], region: str | None) -> Callable[[str], Seen[str]]:
-    def make(raw: str) -> Seen[str]:
-        try:
-            secret = identity.user_secret(raw, region)
-        except Rejected as rejected:
-            reason, detail = rejected.refusal
-            return Seen(None, "", Refusal(reason, detail.partition(": ")[2]))  # which field it was in, the caller says
-        return Seen(raw if secret is None else f"u_{pseudonym(secret).hex()}", "")
-
-    return make
 
 
 def _counterparty(event: UserEvent) -> str | None:
