@@ -9,18 +9,21 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from ipaddress import IPv4Address
 
-from fraudgraph.tables.checks import STRFTIME, minor_units
+from fraudgraph.events.money import currency_of, minor_units
+from fraudgraph.events.rejected import Rejected
+from fraudgraph.tables.checks import STRFTIME
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-END_MS = 4_102_444_800_000
-"""2100-01-01: later times are mistakes of unit or stand for "never"."""
+_MS = timedelta(milliseconds=1)
+END_MS = (datetime(2201, 1, 1, tzinfo=UTC) - EPOCH) // _MS
+"""The decoder's limit: later times are mistakes of unit, or stand for "never"."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_MS = timedelta(milliseconds=1)
+_WIDE = Context(prec=400)
 
 
 def number(value: object) -> Decimal:
@@ -42,35 +45,25 @@ def number(value: object) -> Decimal:
     return parsed
 
 
-@lru_cache(maxsize=65_536)
-def money(value: str | int | float | Decimal, currency: str, in_minor_units: bool, rounded: bool) -> str:
+@lru_cache(maxsize=65_536, typed=True)  # typed: 0.125 is rounded, Decimal("0.125") is not, and they are equal
+def money(value: str | int | float | Decimal, code: str, in_minor_units: bool, rounded: bool) -> str:
     """Returns an amount as a decimal string with the currency's decimals.
 
     Doubles are rounded half to even; everything else is exact unless `rounded`.
     """
-    decimals = _decimals(currency)
-    with localcontext() as context:
-        context.prec = 60
-        unit = Decimal(1).scaleb(-decimals)
-        exact = number(value)
-        if exact < 0:
-            raise ValueError("negative")
-        if exact.adjusted() > 15:
-            raise ValueError("too large")
-        if in_minor_units:
-            exact = exact.scaleb(-decimals)
-        quantised = exact.quantize(unit, rounding=ROUND_HALF_EVEN)
-        if quantised != exact and not rounded and (in_minor_units or not isinstance(value, float)):
-            raise ValueError(f"more decimals than {currency} has")
-        return format(abs(quantised), "f")
-
-
-@lru_cache(maxsize=1024)
-def _decimals(currency: str) -> int:
-    decimals = minor_units(currency)
-    if decimals is None:
-        raise ValueError("unknown currency")
-    return decimals
+    exact = number(value)
+    try:
+        currency = currency_of(code)
+        if exact.adjusted() <= 15:  # what is larger is refused below
+            unit = Decimal(1).scaleb(-currency.exponent)
+            if in_minor_units:
+                exact = _WIDE.multiply(exact, unit)
+            if rounded or (isinstance(value, float) and not in_minor_units):
+                exact = exact.quantize(unit, rounding=ROUND_HALF_EVEN, context=_WIDE)
+        minor = minor_units(exact, currency)
+    except Rejected as rejected:
+        raise ValueError(rejected.refusal.detail.partition(": ")[2]) from None
+    return format(Decimal(minor).scaleb(-currency.exponent), "f")
 
 
 def ipv4_from_number(value: object) -> str:
@@ -82,9 +75,9 @@ def ipv4_from_number(value: object) -> str:
 
 
 def in_range(ms: int) -> int:
-    """Returns the time if it lies between 1970 and 2099."""
+    """Returns the time if it lies between 1970 and 2200."""
     if not 0 <= ms < END_MS:
-        raise ValueError("outside the years 1970 to 2099")
+        raise ValueError("outside the years 1970 to 2200")
     return ms
 
 
@@ -96,7 +89,7 @@ def time_reader(kind: str, zone: tzinfo, at: time_of_day | None) -> Callable[[st
         def from_number(text: str) -> int:
             exact = number(text)
             if exact.adjusted() > 15:
-                raise ValueError("outside the years 1970 to 2099")
+                raise ValueError("outside the years 1970 to 2200")
             return in_range(int((exact * factor).to_integral_value(rounding="ROUND_FLOOR")))
 
         return from_number

@@ -8,11 +8,11 @@ from datetime import time
 from string import Formatter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import iso4217
 import msgspec
 
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.events import schema
+from fraudgraph.events.money import currencies
 from fraudgraph.tables.spec import Condition, Events, Field, Mapping
 
 EVENT_STRUCTS: dict[str, type[msgspec.Struct]] = {
@@ -153,17 +153,8 @@ def _check_condition(condition: Condition, place: str) -> None:
 
 
 def _check_currency(code: str | None, place: str) -> None:
-    if code is not None and minor_units(code) is None:
+    if code is not None and code not in currencies():
         raise _wrong(place, f"`{code}` is not a currency", "Use the ISO 4217 code, like EUR.")
-
-
-def minor_units(code: str) -> int | None:
-    """Returns the decimals of a currency; None for what is not one, or has none (gold)."""
-    try:
-        exponent: int | None = iso4217.Currency(code).exponent
-    except ValueError:
-        return None
-    return exponent
 
 
 def _check_zone(name: str, place: str) -> None:

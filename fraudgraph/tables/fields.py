@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import time as time_of_day
-from decimal import InvalidOperation
+from string import Formatter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -50,8 +50,6 @@ def _source(field: Field, columns: Columns, errors: Errors) -> list[str | None]:
 
 def _positional(template: str) -> str:
     """Returns the template with `{}` for each name, so that no name is looked up as an attribute."""
-    from string import Formatter
-
     parts = []
     for literal, name, _, _ in Formatter().parse(template):
         parts.append(literal.replace("{", "{{").replace("}", "}}"))
@@ -86,8 +84,6 @@ def read_amount(
                 if currency is None:
                     raise ValueError("no currency")
                 amount = money(value, currency, field.minor_units, field.round)
-            except InvalidOperation:
-                errors.setdefault(index, "too large")
             except ValueError as error:
                 errors.setdefault(index, str(error))
         out.append(amount)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.tables.checks import FILE, ROW, nearest, template_columns
 from fraudgraph.tables.columns import Columns, Errors
-from fraudgraph.tables.read import column_names, read_rows, table_files
+from fraudgraph.tables.read import check_quotes, column_names, read_rows, table_files
 from fraudgraph.tables.spec import Events, Join, Mapping, Table
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def bind(mapping: Mapping, folder: Path) -> list[Block]:
 def _open(name: str, table: Table, folder: Path) -> OpenTable:
     files = table_files(folder, name, table)
     columns = {path: column_names(path, table) for path in files}
+    for path in files:
+        check_quotes(path, table)
     common = set.intersection(*(set(names) for names in columns.values()))
     return OpenTable(name, table, files, columns, common, frozenset(table.nulls))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,16 +139,57 @@ def _open_csv(path: Path, table: Table, all_names: list[str], torn: list[int]) -
         torn.append(row.number - 1)  # the header is line 1
         return "skip"
 
-    delimiter = table.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
     return pacsv.open_csv(
         path,
         # One thread, because only then rows have numbers.
         read_options=pacsv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES, encoding=table.encoding),
-        parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
+        parse_options=pacsv.ParseOptions(
+            delimiter=delimiter(path, table),
+            quote_char='"' if table.quotes else False,
+            newlines_in_values=True,
+            invalid_row_handler=note,
+        ),
         convert_options=pacsv.ConvertOptions(
             check_utf8=False, column_types=dict.fromkeys(all_names, pa.binary()), null_values=[]
         ),
     )
+
+
+def check_quotes(path: Path, table: Table) -> None:
+    """Refuses a CSV file in which a quote opens and never closes: everything after it would be one cell.
+
+    Raises:
+        ConfigurationError: with the row in which the quote opens.
+    """
+    import pyarrow as pa
+
+    if is_parquet(path, table) or not table.quotes:
+        return
+    quotes = 0
+    with pa.input_stream(path) as stream:
+        while block := stream.read(CSV_BLOCK_BYTES):
+            quotes += block.count(b'"')
+    if quotes % 2 == 0:
+        return
+    # An odd number may be right (5" in an unquoted cell); the slower parser knows, and knows where.
+    row = 0
+    try:
+        with (
+            pa.input_stream(path) as stream,
+            io.TextIOWrapper(stream, encoding=table.encoding, errors="replace", newline="") as text,
+        ):
+            for _ in csv.reader(text, delimiter=delimiter(path, table), strict=True):
+                row += 1
+    except csv.Error as error:
+        raise ConfigurationError(
+            f"{path.name}: a quote opens in row {row} and does not close",
+            do="Mend the row, or set `quotes = false` for the table if its quotes are ordinary characters.",
+        ) from error
+
+
+def delimiter(path: Path, table: Table) -> str:
+    """Returns what separates the cells of a CSV file."""
+    return table.delimiter or ("\t" if ".tsv" in path.suffixes else ",")
 
 
 def _unreadable(path: Path, error: Exception) -> ConfigurationError:

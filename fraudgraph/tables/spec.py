@@ -14,6 +14,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         file: name or glob pattern, relative to the folder that is imported.
         format: by the file's suffix unless given.
         delimiter, encoding: of CSV; a tab for `.tsv`, else a comma, and UTF-8.
+        quotes: whether `"` quotes cells of CSV.
         nulls: texts that mean "nothing", beside the empty one.
         decimal: the decimal sign of numbers written as text.
     """
@@ -22,6 +23,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["csv", "parquet"] | None = None
     delimiter: str | None = None
     encoding: str = "utf-8"
+    quotes: bool = True
     nulls: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
 
