@@ -97,7 +97,7 @@ class LineReader:
         if block:
             self._tail.append(block)
             self._tail_bytes += len(block)
-        if self._tail_bytes > self._max + 1:  # one for a CR that belongs to the line end
+        if self._tail_bytes > self._max + len(BOM) + 1:  # these, and a CR, may not belong to the record
             self._start_skipping()
 
     def _emit(self, complete: bytes) -> None:
