@@ -9,6 +9,9 @@ import typer
 
 from fraudgraph.settings import Effective, load_settings, parse_overrides
 
+FINDINGS = 3
+"""Exit code of `--exit-code` where there is something to look at."""
+
 StoreOption = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="Store, such as sqlite:///shop.db; store.url if absent."),

@@ -6,10 +6,13 @@ import csv
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 import typer
+
+from fraudgraph.errors import DependencyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +33,24 @@ def print_json(document: Mapping[str, object]) -> None:
     """Writes a document with its `schema_version` first, indented for a terminal and for a program alike."""
     versioned = {"schema_version": SCHEMA_VERSION, **document}
     typer.echo(msgspec.json.format(_encoder.encode(versioned), indent=2).decode())
+
+
+def write_text(text: str, out: Path | None) -> None:
+    """Writes a document to a file, or to standard output where it is None or `-`.
+
+    Raises:
+        DependencyError: the file cannot be written.
+    """
+    if out is None or str(out) == "-":
+        typer.echo(text, nl=not text.endswith("\n"))
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DependencyError(
+            f"{out} cannot be written ({error.strerror})", do="Name a file in an existing folder that you may write to."
+        ) from error
+    note(f"wrote {out}")
 
 
 def print_ndjson(rows: Iterable[Mapping[str, object]]) -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import closing
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
-from fraudgraph.cli.output import Column, note, print_csv, print_json, print_ndjson, print_table
-from fraudgraph.cli.queue import FIELDS, LIVING, Entry, read_queue
-from fraudgraph.cli.times import parse_since
-from fraudgraph.rings.facts_words import minute, money
+from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
+from fraudgraph.cli.output import Column, console, note, print_csv, print_json, print_ndjson, print_table
+from fraudgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from fraudgraph.reports.json import ListedRing
+    from fraudgraph.reports.model import RingReport
+    from fraudgraph.settings import Settings
 
 commands = typer.Typer(no_args_is_help=True, help="Reads the queue of rings, one ring, or its report.")
-
-FINDINGS = 3
-"""Exit code of `--exit-code` where there is something to look at."""
 
 
 class ListFormat(StrEnum):
@@ -38,6 +38,24 @@ class Status(StrEnum):
     MERGED = "merged"
 
 
+class ShowFormat(StrEnum):
+    """How one ring is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """How a report is written."""
+
+    MD = "md"
+    HTML = "html"
+    JSON = "json"
+
+
+RingArgument = Annotated[str, typer.Argument(metavar="RING_ID", help="The ring's id, as `rings list` shows it.")]
+
+
 @commands.command("list", epilog="Example: fraudgraph rings list --store sqlite:///shop.db --since 7d --limit 20")
 def list_(
     format: Annotated[
@@ -48,9 +66,7 @@ def list_(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(
-            "--since", metavar="TIME", help="Seen since a date, RFC 3339 time, or 24h, 7d before the last event."
-        ),
+        typer.Option("--since", metavar="TIME", help="Seen since a date, RFC 3339 time, or 24h, 7d before the last."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many, the best first.")
@@ -65,41 +81,87 @@ def list_(
 ) -> None:
     """Lists rings, the highest priority first."""
     from fraudgraph.app import open_reader
+    from fraudgraph.cli.queue import listed
+    from fraudgraph.cli.times import parse_since
 
     settings = effective_settings(store, config, overrides).settings
     with closing(open_reader(settings)) as reader:
         watermark_ms = int(reader.meta()["watermark_ms"])
-        entries = read_queue(
-            reader,
-            settings.priority,
-            statuses=[str(s) for s in status] if status else LIVING,
+        rows = reader.rings(
+            statuses=[str(s) for s in status] if status else None,
             since_ms=parse_since(since, watermark_ms) if since else None,
             min_probability=min_probability,
             limit=limit,
         )
-        empty = not entries and not reader.rings(limit=1)
-    _print_queue(entries, format)
+        empty = not rows and not reader.rings(limit=1)
+    _print_queue([listed(row, settings.priority, watermark_ms) for row in rows], format)
     if empty:
         note(_why_empty(watermark_ms, settings.rings.min_users))
-    elif not entries:
-        note("no ring matches: leave out --status, --since or --min-probability to see all")
-    if exit_code and entries:
+    elif not rows:
+        note("no ring matches: leave out --status, --since or --min-probability to see more")
+    if exit_code and rows:
         raise typer.Exit(FINDINGS)
 
 
-def _print_queue(entries: list[Entry], format: ListFormat) -> None:
-    documents = [e.document() for e in entries]
+@commands.command(epilog="Example: fraudgraph rings show R-000001 --store sqlite:///shop.db --format json")
+def show(
+    ring_id: RingArgument,
+    format: Annotated[
+        ShowFormat, typer.Option("--format", help="Text for people, JSON for programs.")
+    ] = ShowFormat.TEXT,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Shows one ring: members, what ties them, evidence, history, and what to do next."""
+    report = _read_report(ring_id, effective_settings(store, config, overrides).settings)
+    if format is ShowFormat.JSON:
+        from fraudgraph.reports.json import report_json
+
+        print_json(report_json(report))
+        return
+    from fraudgraph.reports.terminal import print_report
+
+    print_report(report, console())
+
+
+def _read_report(ring_id: str, settings: Settings) -> RingReport:
+    """Returns the report of a ring, under the id that it has now.
+
+    Raises:
+        UsageError: no ring has or had this id.
+    """
+    from fraudgraph.app import open_reader
+    from fraudgraph.reports.model import build_report
+
+    with closing(open_reader(settings)) as reader:
+        now = reader.resolve_ring(ring_id)
+        snapshot = None if now is None else reader.snapshot(now)
+    if snapshot is None:
+        raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
+    if now != ring_id:
+        note(f"ring {ring_id} is now part of ring {now}, which is shown")
+    return build_report(snapshot)
+
+
+def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:
+    from fraudgraph.cli.queue import FIELDS
+    from fraudgraph.reports.json import ring_json, ring_list_json
+
     if format is ListFormat.JSON:
-        print_json({"rings": documents})
+        print_json(ring_list_json(rows))
     elif format is ListFormat.NDJSON:
-        print_ndjson(documents)
+        print_ndjson(map(ring_json, rows))
     elif format is ListFormat.CSV:
-        print_csv(FIELDS, (d.values() for d in documents))
-    elif entries:
-        _print_rows(entries)
+        print_csv(FIELDS, (list(ring_json(row).values()) for row in rows))
+    elif rows:
+        _print_rows(rows)
 
 
-def _print_rows(entries: list[Entry]) -> None:
+def _print_rows(rows: list[ListedRing]) -> None:
+    from fraudgraph.reports.json import shown_priority
+    from fraudgraph.rings.facts_words import minute, money
+
     columns = [
         Column("ring"),
         Column("status"),
@@ -114,16 +176,16 @@ def _print_rows(entries: list[Entry]) -> None:
         columns,
         [
             [
-                e.row.ring_id,
-                e.status,
-                f"{e.row.probability:.2f}",
-                f"{e.priority:,.0f}",
-                money(e.row.value_at_risk_minor, e.row.currency),
-                f"{e.row.users:,}",
-                minute(e.row.last_seen_ms),
-                e.row.reason,
+                row.ring_id,
+                row.status,
+                f"{row.probability:.2f}",
+                f"{shown_priority(row.priority):,.2f}",
+                money(row.value_at_risk_minor, row.currency),
+                f"{row.users:,}",
+                minute(row.last_seen_ms),
+                row.reason,
             ]
-            for e in entries
+            for row in rows
         ],
     )
 
@@ -131,4 +193,7 @@ def _print_rows(entries: list[Entry]) -> None:
 def _why_empty(watermark_ms: int, min_users: int) -> str:
     if not watermark_ms:
         return "no rings yet: nothing has been ingested; start with `fraudgraph ingest FILE --store URL`"
+
+    from fraudgraph.rings.facts_words import minute
+
     return f"no rings yet: up to {minute(watermark_ms)} UTC no {min_users} users share enough to look like one"
