@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fraudgraph import __version__
-from fraudgraph.cli import config, find, link, rings, schema, simulate, tables
+from fraudgraph.cli import config, doctor, find, link, rings, schema, simulate, tables
 from fraudgraph.errors import FraudgraphError
 
 if TYPE_CHECKING:
@@ -82,5 +82,6 @@ app.command(
 app.add_typer(rings.commands, name="rings")
 app.command("link", epilog="Example: fraudgraph link u1001 u1002 --store sqlite:///shop.db")(link.link)
 app.command("find", epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt")(find.find)
+app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
 app.add_typer(schema.commands, name="schema")
 app.add_typer(config.commands, name="config")

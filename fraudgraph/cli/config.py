@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
-from fraudgraph.cli.output import Column, note, print_json, print_table
+from fraudgraph.cli.output import Column, note, print_json, print_table, without_password
 
 commands = typer.Typer(no_args_is_help=True, help="Shows and checks the settings in force.")
 
@@ -33,7 +33,7 @@ def show(
         print_json(
             {
                 "settings": [
-                    {"name": name, "value": value, "from": effective.origins[name]}
+                    {"name": name, "value": _shown(value), "from": effective.origins[name]}
                     for name, value in effective.values.items()
                 ]
             }
@@ -41,7 +41,7 @@ def show(
         return
     print_table(
         [Column("setting"), Column("value"), Column("from", folds=True)],
-        [[name, _text(value), effective.origins[name]] for name, value in effective.values.items()],
+        [[name, str(_shown(value)) or '""', effective.origins[name]] for name, value in effective.values.items()],
     )
 
 
@@ -53,5 +53,5 @@ def check(store: StoreOption = None, config: ConfigOption = None, overrides: Set
     note(f"settings are good: {len(effective.values)} known, {changed} set outside the defaults")
 
 
-def _text(value: object) -> str:
-    return '""' if value == "" else str(value)
+def _shown(value: object) -> object:
+    return without_password(value) if isinstance(value, str) else value

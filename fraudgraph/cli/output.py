@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ _PLAIN_COLUMNS = 10_000
 """Width where the output is no terminal: nothing is wrapped or cut, the reader is a program."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def without_password(url: str) -> str:
+    """Returns a URL without the user and password that it may carry."""
+    return re.sub(r"//[^/@]*@", "//…@", url)
 
 
 def note(text: str) -> None:
@@ -59,11 +65,14 @@ def print_ndjson(rows: Iterable[Mapping[str, object]]) -> None:
         typer.echo(_encoder.encode({"schema_version": SCHEMA_VERSION, **row}).decode())
 
 
-def print_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes RFC 4180 with a header line."""
+def print_csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Writes RFC 4180 with a header line, text such that no spreadsheet runs it."""
+    from fraudgraph.reports.escape import csv_cell
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def console(file: TextIO | None = None) -> Console:

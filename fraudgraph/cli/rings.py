@@ -153,7 +153,7 @@ def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:
     elif format is ListFormat.NDJSON:
         print_ndjson(map(ring_json, rows))
     elif format is ListFormat.CSV:
-        print_csv(FIELDS, (list(ring_json(row).values()) for row in rows))
+        print_csv(FIELDS, (ring_json(row).values() for row in rows))
     elif rows:
         _print_rows(rows)
 

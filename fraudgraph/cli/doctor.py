@@ -1,0 +1,181 @@
+"""`fraudgraph doctor`: what is configured, reachable or missing, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fraudgraph import __version__
+from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
+from fraudgraph.cli.output import Column, print_json, print_table, without_password
+from fraudgraph.errors import ConfigurationError, FraudgraphError
+from fraudgraph.settings import CONFIG_VARIABLE, KEY_VARIABLE
+
+if TYPE_CHECKING:
+    from fraudgraph.settings import Effective, Settings
+    from fraudgraph.stores.port import StoreReader
+
+FREE_BYTES_MIN = 1 << 30
+_PACKAGES = ("cryptography", "igraph", "matplotlib", "msgspec", "numba", "numpy", "pyarrow", "scikit-learn")
+
+
+class Format(StrEnum):
+    """How the findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: `state` is `ok`, `warning` or `failed`; `do` is what to do about it."""
+
+    name: str
+    state: str
+    what: str
+    do: str = ""
+    exit_code: int = 0
+
+
+def doctor(
+    format: Annotated[Format, typer.Option("--format", help="Text for people, JSON for programs.")] = Format.TEXT,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Says what is configured, reachable or missing, and what to do about it.
+
+    Exit code 4 where the configuration is at fault, 5 where the store cannot be reached, 0 where all is well.
+    """
+    checks = [_python(), _packages()]
+    try:
+        effective = effective_settings(store, config, overrides)
+    except ConfigurationError as error:
+        checks.append(_failed("settings", error))
+    else:
+        checks += [_settings(effective), *_store(effective.settings)]
+    if format is Format.JSON:
+        print_json({"checks": [{k: v for k, v in asdict(c).items() if k != "exit_code"} for c in checks]})
+    else:
+        print_table(
+            [Column("check"), Column("state"), Column("what", folds=True)],
+            [[c.name, c.state, c.what + (f". {c.do}" if c.do else "")] for c in checks],
+        )
+    if code := next((c.exit_code for c in checks if c.exit_code), 0):
+        raise typer.Exit(code)
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} on {sys.platform}, fraudgraph {__version__}")
+
+
+def _packages() -> Check:
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        do = f"Install again: `pip install fraudgraph-rings`, or `pip install {' '.join(missing)}`."
+        return Check("packages", "failed", f"missing: {', '.join(missing)}", do, exit_code=5)
+    return Check("packages", "ok", ", ".join(found))
+
+
+def _settings(effective: Effective) -> Check:
+    changed = sorted({origin for origin in effective.origins.values() if origin != "default"})
+    where = ", ".join(changed) or f"defaults only; {CONFIG_VARIABLE} or --config names a file"
+    return Check("settings", "ok", where)
+
+
+def _store(settings: Settings) -> list[Check]:
+    """Looks at the store, its key, its policy, its dead letters and its disk."""
+    from fraudgraph.app import open_reader
+
+    url = without_password(settings.store.url)
+    try:
+        reader = open_reader(settings)
+    except FraudgraphError as error:
+        return [_failed("store", error), _key(settings, bound="")]
+    with closing(reader):
+        try:
+            return [*_opened(reader, settings, url), _disk(settings)]
+        except FraudgraphError as error:
+            return [_failed("store", error)]
+
+
+def _opened(reader: StoreReader, settings: Settings, url: str) -> list[Check]:
+    from fraudgraph.rings.facts_words import minute
+
+    meta = reader.meta()
+    until = f"events up to {minute(int(meta['watermark_ms']))} UTC" if int(meta["commit"]) else "no event yet"
+    checks = [
+        Check("store", "ok", f"{url}: {until}, commit {meta['commit']}, schema {meta['schema_version']}"),
+        _key(settings, meta["key_id"]),
+    ]
+    if meta["policy_hash"] in ("", settings.links.hash):
+        checks.append(Check("link policy", "ok", f"version {settings.links.version}, {settings.links.hash}"))
+    else:
+        checks.append(
+            Check(
+                "link policy",
+                "failed",
+                f"the store was written under {meta['policy_hash']}, and the settings say {settings.links.hash}",
+                "Use the settings that the store was written with, or ingest again into a new store.",
+                exit_code=ConfigurationError.exit_code,
+            )
+        )
+    if reader.dead_letters(limit=1):
+        do = f"`fraudgraph dead-letters list --store {url}` says which and why."
+        checks.append(Check("dead letters", "warning", "some events were not applied", do))
+    else:
+        checks.append(Check("dead letters", "ok", "every event was applied"))
+    return checks
+
+
+def _key(settings: Settings, bound: str) -> Check:
+    """Looks for the key; `bound` is the id of the key that the store was written under, "" for none yet."""
+    from fraudgraph.app import key_file, read_keys
+    from fraudgraph.events.pseudonyms import Pseudonymiser
+
+    try:
+        where = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else str(key_file(settings))
+        if not bound and where != KEY_VARIABLE and not Path(where).exists():
+            return Check("key", "ok", f"none yet; the first `fraudgraph ingest` makes {where}")
+        key_id = Pseudonymiser(read_keys(settings).pseudonyms).key_id
+    except ConfigurationError as error:
+        return _failed("key", error)
+    if bound not in ("", key_id):
+        return Check(
+            "key",
+            "failed",
+            f"{where} holds key {key_id}, and the store was written under {bound}",
+            "Put back the key that the store was written with.",
+            exit_code=ConfigurationError.exit_code,
+        )
+    return Check("key", "ok", f"{key_id}, from {where}")
+
+
+def _disk(settings: Settings) -> Check:
+    from fraudgraph.stores.url import sqlite_path
+
+    folder = sqlite_path(settings.store.url).resolve().parent
+    free_bytes = shutil.disk_usage(folder).free
+    what = f"{free_bytes / (1 << 30):,.1f} GiB free in {folder}"
+    if free_bytes < FREE_BYTES_MIN:
+        return Check("disk", "warning", what, "Free some: the store grows with every new identifier.")
+    return Check("disk", "ok", what)
+
+
+def _failed(name: str, error: FraudgraphError) -> Check:
+    return Check(name, "failed", error.what, error.do, exit_code=error.exit_code)
