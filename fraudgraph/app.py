@@ -15,7 +15,7 @@ from fraudgraph.settings import KEY_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from fraudgraph.events.keys import KeyRing
-    from fraudgraph.events.pseudonyms import Pseudonymiser
+    from fraudgraph.events.resolver import Resolver
     from fraudgraph.stores.port import StoreReader
 
 
@@ -58,15 +58,14 @@ def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -
     return keys
 
 
-def open_pseudonymiser(
-    settings: Settings, reader: StoreReader, environment: Mapping[str, str] = os.environ
-) -> Pseudonymiser:
+def open_resolver(settings: Settings, reader: StoreReader, environment: Mapping[str, str] = os.environ) -> Resolver:
     """Returns what turns identifiers into the pseudonyms of this store.
 
     Raises:
         ConfigurationError: the key is missing, or another one than the store was written under.
     """
     from fraudgraph.events.pseudonyms import Pseudonymiser
+    from fraudgraph.events.resolver import Resolver
 
     pseudonymiser = Pseudonymiser(read_keys(settings, environment).pseudonyms)
     bound = reader.meta()["key_id"]
@@ -75,4 +74,4 @@ def open_pseudonymiser(
             f"the store was written under key {bound}, and the key given is {pseudonymiser.key_id}",
             do=f"Set {KEY_VARIABLE}, or put back the key file, as it was when the store was written.",
         )
-    return pseudonymiser
+    return Resolver(pseudonymiser, default_region=settings.identity.default_region or None)

@@ -45,6 +45,9 @@ def find(
     device: Annotated[str | None, typer.Option("--device", metavar="ID", help="Device id; - reads it.")] = None,
     order: Annotated[str | None, typer.Option("--order", metavar="ID", help="Order id; - reads it.")] = None,
     user: Annotated[str | None, typer.Option("--user", metavar="ID", help="User id; - reads it.")] = None,
+    country: Annotated[
+        str | None, typer.Option("--country", metavar="CC", help="Country of a phone number without +, such as DE.")
+    ] = None,
     stray: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     format: Annotated[Format, typer.Option("--format", help="Text for people, JSON for programs.")] = Format.TEXT,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exits with 3 where an account is in a ring.")] = False,
@@ -57,8 +60,8 @@ def find(
     E-mail addresses, cards, phone numbers and addresses are read from standard input, turned into pseudonyms at once,
     and shown only by their masks.
     """
-    from fraudgraph.app import open_pseudonymiser, open_reader
-    from fraudgraph.cli.lookup import look_up
+    from fraudgraph.app import open_reader, open_resolver
+    from fraudgraph.cli.lookup import Question, look_up
 
     if stray:
         raise refused("a word without an option")
@@ -81,14 +84,8 @@ def find(
     with closing(open_reader(settings)) as reader:
         value = read_value(name, text, secret=name in SECRETS)
         region = settings.identity.default_region or None
-        answer = look_up(
-            reader,
-            lambda domain, normal: open_pseudonymiser(settings, reader).of(domain, normal),
-            region,
-            name,
-            value,
-            typed=text != STDIN,
-        )
+        question = Question(name, value, typed=text != STDIN, region=region, country=country)
+        answer = look_up(reader, lambda: open_resolver(settings, reader), question)
         as_of_ms = int(reader.meta()["watermark_ms"])
     if format is Format.JSON:
         _print_json(answer, settings.priority, as_of_ms)

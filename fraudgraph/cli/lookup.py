@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from fraudgraph.cli.secrets import refused
 from fraudgraph.errors import UsageError
 from fraudgraph.events import identity
-from fraudgraph.events.identity import Normal
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.events.pseudonyms import Domain
 from fraudgraph.events.rejected import Rejected
+from fraudgraph.events.resolver import Resolver
 from fraudgraph.stores.port import Entity, RingRow, StoreReader
 
 MAX_ACCOUNTS: Final = 100
@@ -46,33 +45,43 @@ class Answer:
     identifiers: list[tuple[Entity, int, int, int]]
 
 
-Pseudonymise = Callable[[Domain, str], bytes]
-"""Makes the store's pseudonym of a normalised text; called only where one is needed, since it needs the key."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person asks for.
 
-
-def look_up(
-    reader: StoreReader, pseudonymise: Pseudonymise, region: str | None, asked: str, value: str, *, typed: bool
-) -> Answer:
-    """Returns who is behind a value.
-
-    Args:
-        region: ISO 3166-1 alpha-2 code that phone numbers in national form are of.
-        asked: what it is: `email`, `card`, `phone`, `address`, `ip`, `device`, `order` or `user`.
+    Attributes:
+        asked: `email`, `card`, `phone`, `address`, `ip`, `device`, `order` or `user`.
+        value: the identifier.
         typed: whether it stood on the command line, where it must not be an e-mail address or phone number.
+        region: the settings' ISO 3166-1 alpha-2 code of user ids that are phone numbers in national form.
+        country: the same for the phone number asked for.
+    """
+
+    asked: str
+    value: str
+    typed: bool
+    region: str | None = None
+    country: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Question({self.asked})"
+
+
+def look_up(reader: StoreReader, resolver: Callable[[], Resolver], question: Question) -> Answer:
+    """Returns who is behind an identifier; calls for the resolver only where it is needed, since it needs the key.
 
     Raises:
         UsageError: the value is none of its kind; the message does not repeat it.
     """
+    asked, value = question.asked, question.value
     if asked == "order":
-        user_id = reader.find_order(pseudonymise(Domain.ORDER, value))
-        return _of_account(reader, asked, value, user_id)
+        return _of_account(reader, asked, value, reader.find_order(resolver().order_key(value)))
     if asked == "user":
-        key = _user_key(pseudonymise, region, value, typed=typed)
+        secret = user_secret(value, question.region, typed=question.typed)
+        key = value if secret is None else resolver().user(value)
         return _of_account(reader, asked, key, key if reader.find(EntityKind.USER, key) else None)
     kind = EntityKind[asked.upper()]
-    normal = _normal(kind, value, region)
-    key_bytes = pseudonymise(Domain(asked), normal.text)
-    shown = normal.mask or f"{asked} {key_bytes[:2].hex()}"
+    key_bytes, shown = _resolve(resolver(), kind, question)
     entity = reader.find(kind, key_bytes)
     if entity is None:
         return Answer(asked, shown, 0, [], [])
@@ -98,12 +107,6 @@ def user_secret(user_id: str, region: str | None, *, typed: bool) -> str | None:
     return secret
 
 
-def _user_key(pseudonymise: Pseudonymise, region: str | None, user_id: str, *, typed: bool) -> str:
-    """Returns the id under which the store knows an account."""
-    secret = user_secret(user_id, region, typed=typed)
-    return user_id if secret is None else f"u_{pseudonymise(Domain.USER, secret).hex()}"
-
-
 def _of_account(reader: StoreReader, asked: str, shown: str, user_id: str | None) -> Answer:
     if user_id is None:
         return Answer(asked, shown, 0, [], [])
@@ -111,30 +114,21 @@ def _of_account(reader: StoreReader, asked: str, shown: str, user_id: str | None
     return Answer(asked, shown, 1, [account], reader.identifiers_of(user_id))
 
 
-def _normal(kind: EntityKind, value: str, region: str | None) -> Normal:
+def _resolve(resolver: Resolver, kind: EntityKind, question: Question) -> tuple[bytes, str]:
     try:
-        normal = identity.phone(value, region) if kind is EntityKind.PHONE else _NORMALISERS[kind](value)
+        resolved = resolver.identifier(kind, question.value, question.country)
     except Rejected as rejected:
         raise _unusable(kind.label, rejected) from None
-    if normal is None:
+    if resolved is None:
         raise UsageError(
             f"that {kind.label} stands for nobody in particular (a placeholder, a private network, starred digits)",
             do="Give another one: such values make no links.",
         )
-    return normal
+    return resolved
 
 
 def _unusable(name: str, rejected: Rejected) -> UsageError:
     return UsageError(
         f"the {name} cannot be used: {rejected.refusal.detail}",
-        do="Give it as the shop's events have it; phone numbers with +, or set identity.default_region.",
+        do="Give it as the shop's events have it; phone numbers with +, or with --country.",
     )
-
-
-_NORMALISERS: Final[Mapping[EntityKind, Callable[[str], Normal | None]]] = {
-    EntityKind.DEVICE: identity.device,
-    EntityKind.IP: identity.ip,
-    EntityKind.CARD: identity.card,
-    EntityKind.EMAIL: identity.email,
-    EntityKind.ADDRESS: identity.address,
-}
