@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
@@ -35,10 +35,15 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_json(document: Mapping[str, object]) -> None:
-    """Writes a document with its `schema_version` first, indented for a terminal and for a program alike."""
+def json_text(document: Mapping[str, object]) -> str:
+    """Returns a document as JSON with its `schema_version` first, indented for people and programs alike."""
     versioned = {"schema_version": SCHEMA_VERSION, **document}
-    typer.echo(msgspec.json.format(_encoder.encode(versioned), indent=2).decode())
+    return msgspec.json.format(_encoder.encode(versioned), indent=2).decode()
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """Writes a document as `json_text`."""
+    typer.echo(json_text(document))
 
 
 def write_text(text: str, out: Path | None) -> None:
@@ -50,8 +55,17 @@ def write_text(text: str, out: Path | None) -> None:
     if out is None or str(out) == "-":
         typer.echo(text, nl=not text.endswith("\n"))
         return
+    write_bytes(text.encode(), out)
+
+
+def write_bytes(content: bytes, out: Path) -> None:
+    """Writes a file and says so.
+
+    Raises:
+        DependencyError: it cannot be written.
+    """
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_bytes(content)
     except OSError as error:
         raise DependencyError(
             f"{out} cannot be written ({error.strerror})", do="Name a file in an existing folder that you may write to."
@@ -75,13 +89,16 @@ def print_csv(header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
         writer.writerow([csv_cell(cell) if isinstance(cell, str) else cell for cell in row])
 
 
-def console(file: TextIO | None = None) -> Console:
-    """Returns a rich console for a stream (standard output where None); it reads no markup in the data."""
+def console(*, plain_columns: int | None = None) -> Console:
+    """Returns a rich console on standard output that reads no markup in the data.
+
+    Args:
+        plain_columns: width where the output is no terminal; None leaves it to rich (COLUMNS, else 80).
+    """
     from rich.console import Console
 
-    file = file or sys.stdout
-    width = None if file.isatty() else _PLAIN_COLUMNS
-    return Console(file=file, markup=False, emoji=False, highlight=False, soft_wrap=False, width=width)
+    width = None if sys.stdout.isatty() else plain_columns
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False, width=width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +121,13 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
             justify="right" if column.right else "left",
             no_wrap=not column.folds,
             overflow="fold",
-            ratio=None,
         )
     for row in rows:
         table.add_row(*row)
-    out = console()
-    if not out.is_terminal:  # rich fills the last column with spaces; a program wants none
-        with out.capture() as captured:
-            out.print(table)
-        typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    out = console(plain_columns=_PLAIN_COLUMNS)
+    if out.is_terminal:
+        out.print(table)
         return
-    out.print(table)
+    with out.capture() as captured:
+        out.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))  # rich pads every line

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from contextlib import closing
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
-from fraudgraph.cli.output import Column, console, note, print_csv, print_json, print_ndjson, print_table
+from fraudgraph.cli.output import (
+    Column,
+    console,
+    json_text,
+    note,
+    print_csv,
+    print_json,
+    print_ndjson,
+    print_table,
+    write_bytes,
+    write_text,
+)
 from fraudgraph.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,6 +135,49 @@ def show(
     from fraudgraph.reports.terminal import print_report
 
     print_report(report, console())
+
+
+@commands.command(epilog="Example: fraudgraph rings report R-000001 --store sqlite:///shop.db --out ring.html")
+def report(
+    ring_id: RingArgument,
+    format: Annotated[
+        ReportFormat | None, typer.Option("--format", help="Markdown, HTML or JSON; by the name of --out if absent.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where the report goes; - is standard output.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Also draws the ring, as .png or .svg.")
+    ] = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Writes the report of one ring, to read, print or pass on. HTML holds the picture in the same file."""
+    from fraudgraph.app import draw_ring, render_report
+
+    if picture is not None and picture.suffix not in (".png", ".svg"):
+        raise UsageError(f"{picture} is no picture that can be drawn", do="Name a file that ends in .png or .svg.")
+    format = format or _format_of(out)
+    read = _read_report(ring_id, effective_settings(store, config, overrides).settings)
+    if format is ReportFormat.JSON:
+        from fraudgraph.reports.json import report_json
+
+        text = json_text(report_json(read))
+    else:
+        text = render_report(read, str(format), picture=picture, beside=out)
+    write_text(text, out)
+    if picture is not None:
+        write_bytes(draw_ring(read, picture.suffix), picture)
+
+
+def _format_of(out: Path | None) -> ReportFormat:
+    if out is None or str(out) == "-":
+        return ReportFormat.MD
+    try:
+        return ReportFormat(out.suffix.removeprefix(".").lower())
+    except ValueError:
+        raise UsageError(f"{out} does not say its format", do="Give --format md, html or json.") from None
 
 
 def _read_report(ring_id: str, settings: Settings) -> RingReport:
