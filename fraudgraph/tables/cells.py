@@ -12,6 +12,7 @@ from datetime import time as time_of_day
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from ipaddress import IPv4Address
+from zoneinfo import ZoneInfo
 
 from fraudgraph.events.money import currency_of, minor_units
 from fraudgraph.events.rejected import Rejected
@@ -22,6 +23,10 @@ _MS = timedelta(milliseconds=1)
 END_MS = (datetime(2201, 1, 1, tzinfo=UTC) - EPOCH) // _MS
 """The decoder's limit: later times are mistakes of unit, or stand for "never"."""
 
+_GROUPED = {
+    ".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII),
+    ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", re.ASCII),
+}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _WIDE = Context(prec=400)
 
@@ -45,13 +50,26 @@ def number(value: object) -> Decimal:
     return parsed
 
 
+def written_number(text: str, decimal_sign: str) -> str:
+    """Returns a number as computers write it: no thousands signs, and a decimal point.
+
+    `1.5` is no number where the decimal sign is a comma, and neither is `1,50` where it is a point.
+    """
+    group = "," if decimal_sign == "." else "."
+    if _GROUPED[decimal_sign].fullmatch(text):
+        text = text.replace(group, "")
+    if group in text:
+        raise ValueError("not a number")
+    return text.replace(decimal_sign, ".")
+
+
 @lru_cache(maxsize=65_536, typed=True)  # typed: 0.125 is rounded, Decimal("0.125") is not, and they are equal
-def money(value: str | int | float | Decimal, code: str, in_minor_units: bool, rounded: bool) -> str:
+def money(value: str | int | float | Decimal, code: str, in_minor_units: bool, rounded: bool, absolute: bool) -> str:
     """Returns an amount as a decimal string with the currency's decimals.
 
     Doubles are rounded half to even; everything else is exact unless `rounded`.
     """
-    exact = number(value)
+    exact = abs(number(value)) if absolute else number(value)
     try:
         currency = currency_of(code)
         if exact.adjusted() <= 15:  # what is larger is refused below
@@ -79,6 +97,11 @@ def in_range(ms: int) -> int:
     if not 0 <= ms < END_MS:
         raise ValueError("outside the years 1970 to 2200")
     return ms
+
+
+def zone_of(name: str) -> tzinfo:
+    """Returns a time zone; UTC also where the system has no table of zones."""
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def time_reader(kind: str, zone: tzinfo, at: time_of_day | None) -> Callable[[str], int]:

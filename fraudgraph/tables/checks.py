@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from datetime import time
+from pathlib import Path
 from string import Formatter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -72,6 +73,8 @@ def check_mapping(mapping: Mapping, file: str) -> None:
     _check_currency(mapping.defaults.currency, f"{file}, [defaults]")
     _check_zone(mapping.defaults.timezone, f"{file}, [defaults]")
     for name, table in mapping.tables.items():
+        if Path(table.file).is_absolute():
+            raise _wrong(f"{file}, [tables.{name}]", "`file` is absolute", "Write it relative to the imported folder.")
         if table.delimiter is not None and len(table.delimiter.encode()) != 1:
             raise _wrong(f"{file}, [tables.{name}]", "`delimiter` is not one ASCII character", 'Write "," or "\\t".')
     for i, events in enumerate(mapping.events, start=1):
@@ -122,8 +125,8 @@ def _check_field(name: str, field: Field, place: str) -> None:
         _check_time(field, place)
     elif field.time or field.timezone or field.at:
         raise _wrong(place, "`time`, `timezone` and `at` are for times", f"Times are {', '.join(sorted(TIME_FIELDS))}.")
-    if name != "amount" and (field.minor_units or field.round):
-        raise _wrong(place, "`minor_units` and `round` are for amounts", "Remove them here.")
+    if name != "amount" and (field.minor_units or field.round or field.absolute):
+        raise _wrong(place, "`minor_units`, `round` and `absolute` are for amounts", "Remove them here.")
     if name == "amount" and (field.prefix or field.hash):
         raise _wrong(place, "an amount is a number", "Remove `prefix` or `hash` here.")
     if field.as_ is not None and name != "ip":
@@ -131,8 +134,8 @@ def _check_field(name: str, field: Field, place: str) -> None:
 
 
 def _check_time(field: Field, place: str) -> None:
-    if field.column is None or field.prefix or field.values:
-        raise _wrong(place, "a time comes from a column, unchanged", 'Write `{column = "…", time = "iso"}`.')
+    if (field.column is None and field.template is None) or field.prefix or field.values:
+        raise _wrong(place, "a time comes from columns, unchanged", 'Write `{column = "…", time = "iso"}`.')
     if field.timezone is not None:
         _check_zone(field.timezone, place)
     if field.time is not None and field.time not in TIME_WORDS and not field.time.startswith(STRFTIME):
@@ -159,6 +162,7 @@ def _check_currency(code: str | None, place: str) -> None:
 
 def _check_zone(name: str, place: str) -> None:
     try:
-        ZoneInfo(name)
+        if name != "UTC":
+            ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise _wrong(place, f"`{name}` is not a time zone", "Use an IANA name, like Europe/Berlin.") from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import time as time_of_day
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from fraudgraph.tables.cells import in_range, time_reader
 from fraudgraph.tables.checks import FILE, ROW
@@ -64,7 +64,7 @@ class Columns:
             self._texts[name] = [None if value is None or value in nulls else value for value in values]
             self._undecoded[name] = undecoded
         for index in self._undecoded[name]:
-            errors.setdefault(index, f"column {name}: not in the table's encoding")
+            errors.setdefault(index, "not in the table's encoding")
         return self._texts[name]
 
     def plain(self, name: str, errors: Errors) -> Sequence[Any]:
@@ -78,19 +78,25 @@ class Columns:
         return self.text(name, errors)
 
     def times_ms(
-        self, name: str, kind: str | None, zone: ZoneInfo, at: time_of_day | None, errors: Errors
+        self, name: str, kind: str | None, zone: tzinfo, at: time_of_day | None, errors: Errors
     ) -> list[int | None]:
         """Returns the column as ms since the epoch; a column that has a time type needs no `kind`."""
         import pyarrow.types as pat
 
         array = self._arrays[name]
         if pat.is_timestamp(array.type) or pat.is_date(array.type):
-            values = _typed_times(array, zone, at)
-            return _each(values, in_range, errors)
-        return _each(self.text(name, errors), time_reader(kind or "iso", zone, at), errors)
+            return each(_typed_times(array, zone, at), in_range, errors)
+        return each(self.text(name, errors), time_reader(kind or "iso", zone, at), errors)
 
 
-def _each(values: Sequence[Any], read: Callable[[Any], int], errors: Errors) -> list[int | None]:
+def name_causes(errors: Errors, failed: Errors, name: str) -> None:
+    """Adds the causes of one field to those of the rows; the first cause of a row stays."""
+    for index, cause in failed.items():
+        errors.setdefault(index, f"{name}: {cause}")
+
+
+def each(values: Sequence[Any], read: Callable[[Any], int], errors: Errors) -> list[int | None]:
+    """Reads values one by one; those that cannot be read are None, with their cause in `errors`."""
     out: list[int | None] = []
     for index, value in enumerate(values):
         try:
@@ -101,7 +107,7 @@ def _each(values: Sequence[Any], read: Callable[[Any], int], errors: Errors) -> 
     return out
 
 
-def _typed_times(array: pa.Array, zone: ZoneInfo, at: time_of_day | None) -> list[int | None]:
+def _typed_times(array: pa.Array, zone: tzinfo, at: time_of_day | None) -> list[int | None]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as pat
@@ -111,7 +117,9 @@ def _typed_times(array: pa.Array, zone: ZoneInfo, at: time_of_day | None) -> lis
         midnight = array.cast(pa.timestamp("ms"))
         at_ms = 0 if at is None else ((at.hour * 60 + at.minute) * 60 + at.second) * 1000 + at.microsecond // 1000
         array = pc.add(midnight, pa.scalar(at_ms, pa.duration("ms")))
-    if array.type.tz is None:
+    if array.type.tz is None and str(zone) == "UTC":
+        array = array.cast(pa.timestamp(array.type.unit, tz="UTC"))
+    elif array.type.tz is None:
         array = pc.assume_timezone(array, str(zone), ambiguous="earliest", nonexistent="earliest")
     array = pc.floor_temporal(array, unit="millisecond").cast(pa.timestamp("ms", tz=array.type.tz), safe=False)
     values: list[int | None] = array.cast(pa.int64()).to_pylist()

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from datetime import time as time_of_day
 from string import Formatter
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from fraudgraph.tables.cells import ipv4_from_number, money
+from fraudgraph.tables.cells import ipv4_from_number, money, time_reader, written_number, zone_of
 from fraudgraph.tables.checks import template_columns
-from fraudgraph.tables.columns import Columns, Errors
+from fraudgraph.tables.columns import Columns, Errors, each
 from fraudgraph.tables.spec import Field
 
 
@@ -77,13 +76,13 @@ def read_amount(
     for index, value in enumerate(values):
         amount = None
         if value is not None:
-            if decimal_sign == "," and isinstance(value, str):
-                value = value.replace(".", "").replace(",", ".")
             currency = currencies[index]
             try:
+                if isinstance(value, str):
+                    value = written_number(value, decimal_sign)
                 if currency is None:
                     raise ValueError("no currency")
-                amount = money(value, currency, field.minor_units, field.round)
+                amount = money(value, currency, field.minor_units, field.round, field.absolute)
             except ValueError as error:
                 errors.setdefault(index, str(error))
         out.append(amount)
@@ -93,8 +92,10 @@ def read_amount(
 def read_times(field: Field, columns: Columns, default_zone: str, errors: Errors) -> list[int | None]:
     """Returns times in ms since the epoch."""
     at = time_of_day.fromisoformat(field.at) if field.at is not None else None
-    zone = ZoneInfo(field.timezone or default_zone)
-    return columns.times_ms(field.column or "", field.time, zone, at, errors)
+    zone = zone_of(field.timezone or default_zone)
+    if field.column is not None:
+        return columns.times_ms(field.column, field.time, zone, at, errors)
+    return each(_source(field, columns, errors), time_reader(field.time or "iso", zone, at), errors)
 
 
 def rfc3339(times_ms: Sequence[int | None]) -> list[str | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.tables.checks import FILE, ROW, nearest, template_columns
-from fraudgraph.tables.columns import Columns, Errors
+from fraudgraph.tables.columns import Columns, Errors, name_causes
 from fraudgraph.tables.read import check_quotes, column_names, read_rows, table_files
 from fraudgraph.tables.spec import Events, Join, Mapping, Table
 
@@ -24,6 +24,7 @@ class OpenTable:
     name: str
     spec: Table
     files: list[Path]
+    names: list[str]
     columns: dict[Path, list[str]]
     common: set[str]
     nulls: frozenset[str]
@@ -42,7 +43,9 @@ class BoundJoin:
         """Adds the joined columns; null where no row has the key."""
         import pyarrow as pa
 
-        keys = zip(*(columns.text(name, errors) for name in self.left), strict=True)
+        failed: Errors = {}
+        keys = zip(*(columns.text(name, failed) for name in self.left), strict=True)
+        name_causes(errors, failed, "join")
         take = pa.array([self.rows.get(key) for key in keys], pa.int64())
         for name, array in self.arrays.items():
             columns.add(name, array.take(take), self.nulls)
@@ -57,17 +60,17 @@ class Block:
     base_columns: list[str]
     joins: list[BoundJoin] = field(default_factory=list)
 
-    def batches(self) -> Iterator[tuple[Path, Columns, Errors, list[int]]]:
-        """Yields (file, columns, cells that joins could not read, numbers of torn rows)."""
+    def batches(self) -> Iterator[tuple[int, Columns, Errors, list[int]]]:
+        """Yields (index of the file, columns, cells that joins could not read, numbers of torn rows)."""
         nulls = dict.fromkeys(self.base_columns, self.table.nulls)
-        for path in self.table.files:
+        for file, path in enumerate(self.table.files):
             for rows in read_rows(path, self.table.spec, self.base_columns, self.table.columns[path]):
-                columns = Columns(rows.columns, nulls, rows.numbers, path.name)
+                columns = Columns(rows.columns, nulls, rows.numbers, self.table.names[file])
                 errors: Errors = {}
                 if len(columns):
                     for join in self.joins:
                         join.apply(columns, errors)
-                yield path, columns, errors, rows.torn
+                yield file, columns, errors, rows.torn
 
 
 def bind(mapping: Mapping, folder: Path) -> list[Block]:
@@ -89,7 +92,8 @@ def _open(name: str, table: Table, folder: Path) -> OpenTable:
     for path in files:
         check_quotes(path, table)
     common = set.intersection(*(set(names) for names in columns.values()))
-    return OpenTable(name, table, files, columns, common, frozenset(table.nulls))
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return OpenTable(name, table, files, names, columns, common, frozenset(table.nulls))
 
 
 def _bind(events: Events, tables: dict[str, OpenTable], number: int) -> Block:
@@ -145,6 +149,11 @@ def _bind_join(join: Join, table: OpenTable, wanted: set[str], place: str) -> Bo
     count = 0
     for path in table.files:
         for batch in read_rows(path, table.spec, needed, table.columns[path]):
+            if batch.torn:
+                raise ConfigurationError(
+                    f"{place}: joined file {path.name}, row {batch.torn[0]} has not as many columns as the header",
+                    do="Mend the row: what it would have joined is not known.",
+                )
             columns = Columns(batch.columns, nulls, batch.numbers, path.name)
             if not len(columns):
                 continue

@@ -41,7 +41,8 @@ def table_files(folder: Path, name: str, table: Table) -> list[Path]:
     Raises:
         ConfigurationError: there is none.
     """
-    files = sorted(path for path in folder.glob(table.file) if path.is_file())
+    exact = folder / table.file
+    files = [exact] if exact.is_file() else sorted(path for path in folder.glob(table.file) if path.is_file())
     if not files:
         raise ConfigurationError(
             f"[tables.{name}]: there is no file {table.file} in {folder}", do="Check the name and the folder."
@@ -166,9 +167,12 @@ def check_quotes(path: Path, table: Table) -> None:
     if is_parquet(path, table) or not table.quotes:
         return
     quotes = 0
-    with pa.input_stream(path) as stream:
-        while block := stream.read(CSV_BLOCK_BYTES):
-            quotes += block.count(b'"')
+    try:
+        with pa.input_stream(path) as stream:
+            while block := stream.read(CSV_BLOCK_BYTES):
+                quotes += block.count(b'"')
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
     if quotes % 2 == 0:
         return
     # An odd number may be right (5" in an unquoted cell); the slower parser knows, and knows where.

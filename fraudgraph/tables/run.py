@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from fraudgraph.tables.checks import EVENT_STRUCTS, TIME_FIELDS, field_names
-from fraudgraph.tables.columns import Columns, Errors
+from fraudgraph.tables.columns import Columns, Errors, name_causes
 from fraudgraph.tables.fields import digest, read_amount, read_text, read_times, rfc3339
 from fraudgraph.tables.plan import Block, bind
 from fraudgraph.tables.read import count_rows
@@ -17,6 +18,7 @@ from fraudgraph.tables.spec import Condition, Mapping
 from fraudgraph.tables.spool import Origin, RejectLog, Spool
 
 TORN = "row: not as many columns as the header"
+_QUOTED = re.compile(r" '.*'", re.DOTALL)
 DOUBLE_ID = "event_id: an earlier event has it"
 
 OnProgress = Callable[[int, int | None], None]
@@ -57,15 +59,11 @@ def import_tables(
         for origin in spool.drop_doubles():
             counted = report.blocks[origin.block]
             counted.events -= 1
-            log.add(counted, _origin_file(blocks, origin), origin.row, DOUBLE_ID)
+            log.add(counted, blocks[origin.block].table.names[origin.file], origin.row, DOUBLE_ID)
         report.first_ms, report.last_ms = spool.time_range_ms()
         spool.write()
         log.commit()
     return report
-
-
-def _origin_file(blocks: list[Block], origin: Origin) -> str:
-    return blocks[origin.block].table.files[origin.file].name
 
 
 def _import_block(
@@ -76,21 +74,22 @@ def _import_block(
     check = msgspec.json.Decoder(struct).decode
     encode = msgspec.json.Encoder().encode
     _, required = field_names(struct)
-    for path, columns, errors, torn in block.batches():
+    for file, columns, errors, torn in block.batches():
+        name = block.table.names[file]
         for number in torn:
             counted.rows += 1
-            log.add(counted, path.name, number, TORN)
+            log.add(counted, name, number, TORN)
         if not len(columns):
             yield
             continue
         kept = _kept(block.events.where, columns, errors)
+        undecided = set(errors)
         fields, times = _read_fields(block, mapping, columns, errors)
-        file = block.table.files.index(path)
         names = list(fields)
         need = [names.index(name) for name in sorted(required)]
         counted.rows += len(columns)
         for row, values in enumerate(zip(*fields.values(), strict=True)):
-            if not kept[row] and row not in errors:
+            if not kept[row] and row not in undecided:
                 counted.left_out += 1
                 continue
             reason = errors.get(row)
@@ -98,15 +97,15 @@ def _import_block(
                 empty = next((names[i] for i in need if values[i] is None), None)
                 reason = f"{empty}: empty" if empty is not None else None
             if reason is None:
-                event = {name: value for name, value in zip(names, values, strict=True) if value is not None}
-                event["type"] = block.events.type
+                event = {"type": block.events.type}
+                event.update((name, value) for name, value in zip(names, values, strict=True) if value is not None)
                 line = encode(event)
                 try:
                     check(line)
                 except msgspec.ValidationError as error:
                     reason = _reason(error)
             if reason is not None:
-                log.add(counted, path.name, columns.numbers[row], reason)
+                log.add(counted, name, columns.numbers[row], reason)
                 continue
             counted.events += 1
             spool.add(line, str(event["event_id"]), times[row] or 0, Origin(index, file, columns.numbers[row]))
@@ -114,15 +113,18 @@ def _import_block(
 
 
 def _reason(error: msgspec.ValidationError) -> str:
-    """Returns msgspec's words with the field in front, as in the other reasons; they never quote the value."""
-    text, _, path = str(error).partition(" - at `$")
-    return f"{path.strip('.`') or 'event'}: {text[0].lower()}{text[1:]}"
+    """Returns msgspec's words with the field in front, as in the other reasons, and without the value."""
+    text, _, path = str(error).rpartition(" - at `$")
+    text = _QUOTED.sub("", text or path)
+    return f"{path.strip('.`')}: {text[0].lower()}{text[1:]}"
 
 
 def _kept(where: Sequence[Condition], columns: Columns, errors: Errors) -> list[bool]:
     kept = [True] * len(columns)
     for condition in where:
-        values = columns.text(condition.column, errors)
+        failed: Errors = {}
+        values = columns.text(condition.column, failed)
+        name_causes(errors, failed, "where")
         if condition.null is not None:
             test = [(value is None) == condition.null for value in values]
         elif condition.equals is not None:
@@ -141,7 +143,7 @@ def _read_fields(
 ) -> tuple[dict[str, list[str | None]], list[int | None]]:
     """Returns (field -> values, time of each row in ms); what cannot be read is in `errors`, named after its field."""
     events, defaults = block.events, mapping.defaults
-    fields: dict[str, list[str | None]] = {}
+    fields: dict[str, list[str | None]] = {"event_id": _event_ids(block, columns, errors)}
     times: list[int | None] = []
     names = [name for name in events.fields if name not in ("amount", "event_id")]
     if "amount" in events.fields:
@@ -165,9 +167,7 @@ def _read_fields(
             ]
         else:
             fields[name] = read_text(field, columns, failed)
-        for row, cause in failed.items():
-            errors.setdefault(row, f"{name}: {cause}")
-    fields["event_id"] = _event_ids(block, columns, errors)
+        name_causes(errors, failed, name)
     return fields, times
 
 
@@ -182,6 +182,5 @@ def _event_ids(block: Block, columns: Columns, errors: Errors) -> list[str | Non
     ids = read_text(field, columns, failed)
     if field.hash is not None:
         ids = [digest((table, event, value)) for value in ids]
-    for row, cause in failed.items():
-        errors.setdefault(row, f"event_id: {cause}")
+    name_causes(errors, failed, "event_id")
     return ids

@@ -16,7 +16,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         delimiter, encoding: of CSV; a tab for `.tsv`, else a comma, and UTF-8.
         quotes: whether `"` quotes cells of CSV.
         nulls: texts that mean "nothing", beside the empty one.
-        decimal: the decimal sign of numbers written as text.
+        decimal: the decimal sign of numbers written as text; the other one of `.` and `,` may group thousands.
     """
 
     file: str
@@ -43,11 +43,12 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as
         constant: the same value in every event.
         template: text with `{column}` in it; `{$row}` and `{$file}` name the row.
         hash: columns whose values, together, make a deterministic id.
-        time: how a time is written: `iso`, `date`, `unix_s`, `unix_ms` or `strftime:FORMAT`.
+        time: how a time in a column or template is written: `iso`, `date`, `unix_s`, `unix_ms` or `strftime:FORMAT`.
         timezone: IANA zone of times without an offset.
         at: time of day, `HH:MM[:SS]`, of days without one.
         minor_units: the amount counts cents (or what the currency has).
         round: an amount with more decimals than its currency has is rounded half to even.
+        absolute: the sign of the amount is dropped, where a table writes money that goes back as negative.
         prefix: put before the value.
         as_: `ipv4_int`, an IPv4 address written as a number.
         values: replaces values by others; a value not named stays as it is.
@@ -62,6 +63,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"as
     at: str | None = None
     minor_units: bool = False
     round: bool = False
+    absolute: bool = False
     prefix: str = ""
     as_: Literal["ipv4_int"] | None = None
     values: dict[str, str] | None = None
