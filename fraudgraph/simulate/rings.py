@@ -194,7 +194,7 @@ def _plan(
     for member, user in enumerate(ring.users):
         if ring.victim[member]:
             continue
-        if rng.random() >= habits.aged:
+        if rng.random() >= habits.aged or people.signup_ms[user] >= spec.start_ms:
             people.signup_ms[user] = joined[member]
         if not ring.camouflaged[member]:
             people.leave_ms[user] = max(end, joined[member] + DAY_MS)

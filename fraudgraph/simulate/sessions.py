@@ -86,7 +86,8 @@ def visits(people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generat
     user, ts = user[kept], ts[kept]
     new = np.flatnonzero((people.signup_ms >= start) & (people.signup_ms < end))
     # Most accounts from before come early once; a new account is opened in order to look around or to buy.
-    old = np.flatnonzero((people.signup_ms < start) & (rng.random(len(people)) < 0.5))
+    comes = people.is_member | (rng.random(len(people)) < 0.5)
+    old = np.flatnonzero((people.signup_ms < start) & comes)
     early = start + (rng.beta(1.0, 4.0, len(old)) * (end - start)).astype(np.int64)
     early = start + (early - start) // DAY_MS * DAY_MS + _clock(people.night_shift[old], rng)
     keep = early < end
@@ -96,7 +97,7 @@ def visits(people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generat
     signup[len(users) - len(new) :] = True
     quiet = np.zeros(len(users), dtype=np.bool_)
     quiet[len(user) : len(users) - len(new)] = True
-    return _furnish(people, users, times, signup, quiet, pools, rng)
+    return _furnish(people, users, times, start, signup, quiet, pools, rng)
 
 
 def _times(people: People, user: Ints, opened: Ints, span: Ints, start_ms: int, rng: np.random.Generator) -> Ints:
@@ -115,11 +116,18 @@ def _clock(shift: Floats, rng: np.random.Generator) -> Ints:
 
 
 def _furnish(
-    people: People, user: Ints, ts: Ints, signup: Bools, quiet: Bools, pools: Pools, rng: np.random.Generator
+    people: People,
+    user: Ints,
+    ts: Ints,
+    start_ms: int,
+    signup: Bools,
+    quiet: Bools,
+    pools: Pools,
+    rng: np.random.Generator,
 ) -> Sessions:
     """Returns visits with where they come from, on what, and what is bought."""
     s = len(user)
-    ip, device = _places(people, user, ts, rng)
+    ip, device = _places(people, user, ts, start_ms, rng)
     address, phone = _deliveries(people, user, rng)
     order = (rng.random(s) < np.where(signup, 0.45, people.order_share[user])) & ~quiet
     risky = people.decline_rate[user]
@@ -190,7 +198,7 @@ def _deliveries(people: People, user: Ints, rng: np.random.Generator) -> tuple[I
     return address, np.where(rng.random(s) < 0.25, NONE, phone)
 
 
-def _places(people: People, user: Ints, ts: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def _places(people: People, user: Ints, ts: Ints, start_ms: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Returns the network and the device of each visit."""
     s = len(user)
     place, gadget = rng.random(s), rng.random(s)
@@ -198,7 +206,7 @@ def _places(people: People, user: Ints, ts: Ints, rng: np.random.Generator) -> t
     weekday = (ts // DAY_MS + 3) % 7
     working = (people.office_ip[user] != NONE) & (weekday < 5) & (hour >= 8) & (hour < 18) & (place < 0.45)
     mobile = ~working & (place > 0.7)
-    lease = np.minimum((ts - ts.min()) // people.lease_ms[user], people.home_ips.shape[1] - 1)
+    lease = np.minimum((ts - start_ms) // people.lease_ms[user], people.home_ips.shape[1] - 1)
     home = people.home_ips[user, lease]
     campus = people.campus_ips[user, rng.integers(0, 3, s)]
     home = np.where((campus != NONE) & (place < 0.6), campus, home)

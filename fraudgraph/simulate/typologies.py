@@ -176,7 +176,7 @@ def _account_takeover(ring: Ring, rows: list[Ints], sessions: Sessions, scene: S
     for member, user in enumerate(ring.users):
         if not ring.victim[member]:
             continue
-        count = int(rng.integers(1, 4))
+        count = max(int(rng.integers(1, 4)), *map(len, ring.tools[member].values()))
         times = ring.joined_ms[member] + np.sort(rng.exponential(20 * HOUR_MS, count)).astype(np.int64)
         users = np.full(count, user)
         entered = _blank(users, np.minimum(times, scene.spec.end_ms - HOUR_MS), scene.people)
