@@ -65,6 +65,7 @@ class RejectReason(IntEnum):
     INVALID_IDENTIFIER = 10
     UNSAFE_TEXT = 11
     TRUNCATED_INPUT = 12
+    UNKNOWN_COMMAND = 13
 
     @property
     def code(self) -> str:

@@ -80,7 +80,7 @@ def new_links(capacity: int = 1024) -> Links:
         next_of_ident=ids(),
         prev_of_ident=ids(),
         tie_ends_ms=times(),
-        table=np.full(_table_size(capacity), -1, np.int32),
+        table=np.full(table_size(capacity), -1, np.int32),
         free=np.empty(capacity, np.int32),
         ends=new_heap(capacity),
         state=np.zeros(3, np.int64),
@@ -104,13 +104,14 @@ def reserve_links(links: Links, more: int) -> Links:
         links = links._replace(**columns)
     links = links._replace(ends=reserve_heap(links.ends, more))
     if 2 * (alive + more) > len(links.table):
-        table = np.full(_table_size(alive + more), -1, np.int32)
-        _place_slots(table, links.user, links.ident, top)
+        table = np.full(table_size(alive + more), -1, np.int32)
+        place_slots(table, links.user, links.ident, top)
         links = links._replace(table=table)
     return links
 
 
-def _table_size(links: int) -> int:
+def table_size(links: int) -> int:
+    """Returns the size of a hash table for so many links."""
     return int(1 << max(4, (2 * links).bit_length()))
 
 
@@ -125,7 +126,8 @@ def _home(user: Int, ident: Int, mask: Int) -> Int:
 
 
 @njit(cache=True)
-def _place_slots(table: I32, user: I32, ident: I32, top: Int) -> None:
+def place_slots(table: I32, user: I32, ident: I32, top: Int) -> None:
+    """Fills an empty hash table with all living links."""
     mask = len(table) - 1
     for slot in range(top):
         if user[slot] >= 0:

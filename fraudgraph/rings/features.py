@@ -45,3 +45,6 @@ RING_FEATURES: tuple[str, ...] = (
 """Columns of the feature matrix, in order; fractions are in [0, 1]."""
 
 FEATURE_INDEX: dict[str, int] = {name: i for i, name in enumerate(RING_FEATURES)}
+
+RING_MONEY: tuple[str, ...] = ("value_at_risk_minor", "currency", "identifiers", "first_ms", "last_ms")
+"""Columns of the money matrix: whole numbers that the queue shows."""

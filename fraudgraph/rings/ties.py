@@ -1,8 +1,8 @@
 """Ties: which links and pairs of users hold together, and until when.
 
-A hard tie joins a user and an identifier for as long as the link's banded strength is at least theta. A soft tie joins two
-users by noisy-OR over the identifiers of weak kinds that they share, each with at most `max_pair_users` users and at
-least one of them not an IP. Strength only falls between events, in known steps, so the moment at which a tie ends is
+A hard tie joins a user and an identifier for as long as the link's banded strength is at least theta. A soft tie joins
+two users by noisy-OR over the identifiers of weak kinds that they share, each with at most `max_pair_users` users and
+at least one of them not an IP. Strength only falls between events, in known steps, so the moment at which a tie ends is
 known when it is written; it is the tie's key in the forest.
 
 Until a tie ends that moment can only come nearer by a change of rarity: one more user of an identifier that enters a
@@ -21,7 +21,7 @@ from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.links import Links, find_slot
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy, band
-from fraudgraph.graph.types import F64, I32, I64, U8, Bool, Int
+from fraudgraph.graph.types import F64, I32, I64, Bool, Int
 from fraudgraph.rings.forest import (
     Forest,
     collect_tree,
@@ -58,9 +58,9 @@ class TieTables(NamedTuple):
     weak: Bool
     ttl_ms: I64
     locality: F64
-    locality_ms: int
-    theta: float
-    max_pair_users: int
+    locality_ms: Int
+    theta: Int
+    max_pair_users: Int
 
 
 def tie_tables(policy: LinkPolicy) -> TieTables:
@@ -106,11 +106,7 @@ class Ties:
         if len(self._soft) < users:
             self._soft = grown(self._soft, users)
         ended = self._cut(now_ms)
-        touched = I32_EMPTY
-        for idents, slots in ((change.idents, I32_EMPTY), (I32_EMPTY, change.links)):
-            if len(idents) or len(slots):
-                part = self._retie(graph, idents, slots, now_ms)
-                touched = np.concatenate((touched, part))
+        touched = self._retie(graph, change.idents, change.links, now_ms)
         return np.concatenate((ended, touched, 2 * change.users))
 
     def restore(self, graph: HotGraph, now_ms: int) -> None:
@@ -119,7 +115,7 @@ class Ties:
         graph.idents.hold_ms[:] = -1
         graph.links.tie_ends_ms[:] = -1
         slots = np.flatnonzero(graph.links.user >= 0).astype(np.int32)
-        none = I32_EMPTY
+        none = np.empty(0, np.int32)
         change = GraphChange(slots, none, idents, none, none, [], [], none, none)
         self.update(graph, change, now_ms)
 
@@ -181,10 +177,8 @@ class Ties:
             self._soft,
             joined,
         )
-        return 2 * members
-
-
-I32_EMPTY = np.empty(0, np.int32)
+        again: I32 = (2 * members).astype(np.int32)
+        return again
 
 
 @njit(cache=True)
@@ -250,11 +244,10 @@ def _look_at_weak(
 ) -> None:
     """Lists the users of a weak identifier whose rarity changed; hold_ms keeps its band for comparison."""
     kind, degree = idents.kind[ident], idents.degree[ident]
-    limit = min(tables.max_pair_users, tables.limit[kind])
     now_in = np.int64(0)
-    if degree >= 2 and degree <= limit:
+    if degree >= 2 and degree <= _pair_limit(tables, kind):
         now_in = np.int64(tables.rarity[kind, degree] * 1e9)
-    before = max(idents.hold_ms[ident], 0)
+    before: Int = max(idents.hold_ms[ident], 0)
     idents.hold_ms[ident] = now_in
     if now_in == before:
         return
@@ -342,7 +335,8 @@ def tie_softly(
 
 @njit(cache=True, inline="always")
 def _pair_limit(tables: TieTables, kind: Int) -> Int:
-    return min(tables.max_pair_users, tables.limit[kind])
+    limit: Int = min(tables.max_pair_users, tables.limit[kind])
+    return limit
 
 
 @njit(cache=True)
@@ -377,7 +371,7 @@ def _shared_weak(
                     for j in range(1, n):
                         if base[j] < base[at] or (base[j] == base[at] and since[j] < since[at]):
                             at = j
-                    if (strength, idle_since) <= (base[at], since[at]):
+                    if strength < base[at] or (strength == base[at] and idle_since <= since[at]):
                         at = -1
                 else:
                     n += 1
@@ -392,15 +386,15 @@ def _shared_weak(
 @njit(cache=True)
 def _soft_end(tables: TieTables, base: F64, since: I64, until: I64, now_ms: Int) -> Int:
     """Returns the moment at which noisy-OR falls below theta, at or before `now_ms` where it already has."""
-    at = now_ms
+    at: Int = now_ms
     while True:
-        none = 1.0
-        following = np.int64(np.iinfo(np.int64).max)
+        none: Int = 1.0
+        following: Int = np.int64(np.iinfo(np.int64).max)
         for j in range(len(base)):
             if until[j] <= at:
                 continue
-            width = tables.locality_ms
-            step = 0
+            width: Int = tables.locality_ms
+            step: Int = 0
             while at - since[j] > width:
                 width *= 2
                 step += 1

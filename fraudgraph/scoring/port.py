@@ -23,6 +23,18 @@ class RingScores:
     contributions: npt.NDArray[np.float64]
     reasons: tuple[str, ...]
 
+    def contributions_of(self, ring: int) -> dict[str, float]:
+        """Returns a ring's contributions that matter (at least 0.05 in log-odds), largest first."""
+        row = self.contributions[ring]
+        order = np.argsort(-np.abs(row), kind="stable")
+        return {self.reasons[i]: round(float(row[i]), 3) for i in order.tolist() if abs(row[i]) >= 0.05}
+
+    def reason_of(self, ring: int) -> str:
+        """Returns the strongest reasons for a ring in words, at most three; `shared identifiers` where none adds."""
+        row = self.contributions[ring]
+        order = [i for i in np.argsort(-row, kind="stable")[:3].tolist() if row[i] >= 0.05]
+        return ", ".join(self.reasons[i].replace("-", " ") for i in order) or "shared identifiers"
+
 
 class RingScorer(Protocol):
     """Scores rings; called by the engine once per commit for the rings that the commit changed.

@@ -1,0 +1,259 @@
+"""One deterministic step per micro-batch: graph, ties, rings, scores and alerts, as one difference to commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from fraudgraph.alerts.policy import AlertPolicy, alert_id
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
+from fraudgraph.events.clock import ClockRules, EventClock
+from fraudgraph.events.kinds import RejectReason
+from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.graph.restore import restore_graph
+from fraudgraph.graph.rows import link_rows, order_rows, transfer_rows, user_rows
+from fraudgraph.graph.types import F64, I32, I64, Bool
+from fraudgraph.rings.components import ComponentFinder
+from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
+from fraudgraph.rings.measure import RingMeasure
+from fraudgraph.rings.members import member_probabilities
+from fraudgraph.rings.partition import partition
+from fraudgraph.rings.ties import Ties
+from fraudgraph.scoring.port import RingScorer, RingScores
+from fraudgraph.stores.port import AlertRow, CommitDelta, LineageRow, RingRow, StoredState
+
+
+@dataclass(frozen=True, slots=True)
+class EngineRules:
+    """What decides about rings beside the link policy.
+
+    Attributes:
+        min_users: fewer users that hold together are no ring.
+        max_users: more are cut into communities.
+        score_epsilon: a member's probability that moved less is not written again.
+    """
+
+    clock: ClockRules = field(default_factory=ClockRules)
+    limits: GraphLimits = field(default_factory=GraphLimits)
+    priority: PriorityRules = field(default_factory=PriorityRules)
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
+    min_users: int = 3
+    max_users: int = 200
+    score_epsilon: float = 0.01
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one batch came to.
+
+    Attributes:
+        delta: what to commit.
+        applied: events that took effect.
+        duplicates: events that had come before.
+    """
+
+    delta: CommitDelta
+    applied: int
+    duplicates: int
+
+
+class Engine:
+    """The deterministic core: the same journal gives the same states, ids, lineage and alerts.
+
+    Called by the daemon only, from one thread. `apply` is not idempotent. A crash in it leaves nothing behind: what
+    it changed is in memory, and a new engine restores the last commit.
+    """
+
+    def __init__(self, policy: LinkPolicy, rules: EngineRules, scorer: RingScorer) -> None:
+        self.policy = policy
+        self.rules = rules
+        self.scorer = scorer
+        self.graph = HotGraph(policy, rules.limits)
+        self.ties = Ties(policy)
+        self.register = RingRegister(rules.min_users)
+        self.commit = 0
+        self._clock = EventClock(rules.clock)
+        self._find = ComponentFinder(rules.min_users)
+        self._measure = RingMeasure()
+        self._rows: dict[int, RingRow] = {}
+
+    @property
+    def watermark_ms(self) -> int:
+        """Event time up to which everything is settled."""
+        return self._clock.watermark_ms
+
+    def restore(self, state: StoredState) -> None:
+        """Takes up a store's last commit; to be called on a new engine, before `apply`."""
+        self.commit = state.commit
+        self._clock.restore(state.watermark_ms, state.clocks_ms, state.seen_keys, state.seen_ts_ms)
+        restore_graph(
+            self.graph,
+            entities=state.entities,
+            links=state.links,
+            users=state.users,
+            orders=state.orders,
+            order_keys=state.order_keys,
+            transfers=state.transfers,
+            labels=state.labels,
+        )
+        self.ties.restore(self.graph, state.watermark_ms)
+        if state.scorer_state is not None:
+            self.scorer.restore(state.scorer_state)
+        members = {ring_serial(ring): [user for user, _ in team] for ring, team in state.members.items()}
+        self.register.restore(
+            {serial: np.array(team, np.int32) for serial, team in members.items()},
+            state.ring_serial or 1,
+            self.graph.users.ring,
+        )
+        self._rows = {ring_serial(row.ring_id): row for row in state.rings}
+
+    def apply(self, batch: DecodedBatch, *, backfill: bool = False) -> Outcome:
+        """Applies a batch and returns what it changed.
+
+        Args:
+            backfill: late events apply, and event time does not move (replay of dead letters).
+        """
+        self.commit += 1
+        admission = self._clock.admit(batch, backfill=backfill)
+        batch = admission.batch
+        accepted, refused_commands = _refuse_commands(batch, admission.accepted)
+        now_ms = admission.watermark_ms
+        change = self.graph.apply(batch, accepted, now_ms)
+        nodes = self.ties.update(self.graph, change, now_ms)
+        users = self.graph.users
+        components = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
+        moves = self.register.update(
+            components,
+            users.ring,
+            self.rules.max_users,
+            lambda team: partition(self.graph, team, now_ms, self.rules.max_users),
+            lambda user: self.graph.user_table.key_of[user] or "",
+        )
+        delta = CommitDelta(
+            commit=self.commit,
+            watermark_ms=now_ms,
+            positions=admission.positions,
+            clocks_ms=admission.clocks_ms,
+            seen_keys=admission.seen_keys,
+            seen_ts_ms=admission.seen_ts_ms,
+            labels=_labels(batch, accepted),
+            dead_letters=[*batch.dead_letters, *admission.dead_letters, *refused_commands],
+        )
+        self._write_graph(change, delta)
+        self._write_rings(moves, now_ms, delta)
+        delta.ring_serial = self.register.next_serial
+        applied = len(batch) if accepted is None else int(accepted.sum())
+        return Outcome(delta, applied, admission.duplicates)
+
+    def _write_graph(self, change: GraphChange, delta: CommitDelta) -> None:
+        delta.entities = change.entities
+        delta.entities_deleted = change.entities_deleted
+        delta.links = link_rows(self.graph, change.links)
+        delta.links_deleted = change.links_deleted.tolist()
+        delta.users = user_rows(self.graph, change.users_written)
+        delta.orders, delta.order_keys = order_rows(self.graph, change.orders)
+        delta.orders_deleted = change.orders_deleted.tolist()
+        delta.transfers = transfer_rows(self.graph, change.transfers)
+        delta.transfers_deleted = change.transfers_deleted
+
+    def _write_rings(self, moves: RingMoves, now_ms: int, delta: CommitDelta) -> None:
+        for serial, goes_to in moves.ended.items():
+            row = replace(self._rows.pop(serial), status="closed" if goes_to is None else "merged")
+            delta.rings.append(row)
+            delta.members[row.ring_id] = []
+        alive, reshaped = moves.alive, moves.reshaped
+        if self.scorer.wants(len(self.register.members)):
+            features, _ = self._measure_teams(self.register.members)
+            if self.scorer.observe(features):
+                alive = self.register.members
+                delta.scorer_state = self.scorer.state()
+        if alive:
+            features, money = self._measure_teams(alive)
+            scores = self.scorer.score(features)
+            for place, serial in enumerate(sorted(alive)):
+                self._write_ring(serial, alive[serial], serial in reshaped, scores, money[place], place, delta)
+        delta.lineage = [self._lineage(step, now_ms) for step in moves.steps]
+
+    def _measure_teams(self, teams: dict[int, I32]) -> tuple[F64, I64]:
+        ordered = [teams[serial] for serial in sorted(teams)]
+        starts = np.zeros(len(ordered) + 1, np.int64)
+        np.cumsum([len(team) for team in ordered], out=starts[1:])
+        members = np.concatenate(ordered) if ordered else np.empty(0, np.int32)
+        return self._measure(self.graph, self.ties.tables.limit, members, starts)
+
+    def _write_ring(
+        self, serial: int, team: I32, reshaped: bool, scores: RingScores, money: I64, place: int, delta: CommitDelta
+    ) -> None:
+        known = self._rows.get(serial)
+        probability = round(float(scores.probability[place]), 6)
+        value, currency, identifiers, first_ms, last_ms = money.tolist()
+        row = RingRow(
+            ring_id=ring_name(serial),
+            status="open",
+            probability=probability,
+            rank=self.rules.priority.rank(value, len(team), probability, last_ms),
+            value_at_risk_minor=value,
+            currency=currency,
+            users=len(team),
+            identifiers=identifiers,
+            first_seen_ms=first_ms,
+            last_seen_ms=last_ms,
+            reason=scores.reason_of(place),
+            scorer=self.scorer.name,
+            contributions=scores.contributions_of(place),
+        )
+        if known is None or known != row:
+            delta.rings.append(row)
+        if reshaped or known is None or abs(known.probability - probability) >= self.rules.score_epsilon:
+            listed = member_probabilities(self.graph, team, probability)
+            delta.members[row.ring_id] = listed
+        if self.rules.alerts.crosses(None if known is None else known.probability, probability):
+            delta.alerts.append(
+                AlertRow(
+                    alert_id=alert_id(row.ring_id, self.commit),
+                    ring_id=row.ring_id,
+                    at_ms=last_ms,
+                    probability=probability,
+                    priority=self.rules.priority.priority(row.rank, last_ms),
+                    reason=row.reason,
+                )
+            )
+        self._rows[serial] = row
+
+    def _lineage(self, step: Step, now_ms: int) -> LineageRow:
+        row = self._rows.get(step.serial)
+        at_ms = row.last_seen_ms if row is not None and step.what in ("born", "grew", "split") else now_ms
+        return LineageRow(
+            ring_id=ring_name(step.serial),
+            what=step.what,
+            at_ms=at_ms,
+            users_before=step.users_before,
+            users_after=step.users_after,
+            other_ring_id=None if step.other is None else ring_name(step.other),
+        )
+
+
+def _labels(batch: DecodedBatch, accepted: Bool | None) -> list[LabelRow]:
+    return [row for row in batch.labels if accepted is None or accepted[row.event]]
+
+
+def _refuse_commands(batch: DecodedBatch, accepted: Bool | None) -> tuple[Bool | None, list[DeadLetter]]:
+    """Returns what applies without commands, and a dead letter for each: this engine knows none yet."""
+    refused = []
+    for at, command in batch.commands:
+        if accepted is None or accepted[at]:
+            accepted = np.ones(len(batch), np.bool_) if accepted is None else accepted
+            accepted[at] = False
+            refused.append(
+                DeadLetter(
+                    reason=RejectReason.UNKNOWN_COMMAND,
+                    detail=f"command: {command.name} is not known",
+                    partition=batch.partitions[int(batch.partition_of[at])],
+                    offset=int(batch.offset[at]),
+                    ciphertext=batch.seal(at),
+                )
+            )
+    return accepted, refused

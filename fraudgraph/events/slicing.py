@@ -1,0 +1,89 @@
+"""Parts of decoded batches, for the few events that must wait for the next batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.events.batch import DecodedBatch
+
+
+def select(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> DecodedBatch:
+    """Returns the events at `rows` (ascending) of a batch, with its dead letters and ends of partitions."""
+    picked = rows.tolist()
+    place = np.full(len(batch), -1, np.int32)
+    place[rows] = np.arange(len(rows), dtype=np.int32)
+    link_place = place[batch.link_event]
+    links = np.flatnonzero(link_place >= 0)
+    seal = batch.seal
+    return replace(
+        batch,
+        partition_of=batch.partition_of[rows],
+        offset=batch.offset[rows],
+        next_offset=batch.next_offset[rows],
+        broker_ms=None if batch.broker_ms is None else batch.broker_ms[rows],
+        event_key=[batch.event_key[i] for i in picked],
+        type=batch.type[rows],
+        ts_ms=batch.ts_ms[rows],
+        user=[batch.user[i] for i in picked],
+        counterparty=[batch.counterparty[i] for i in picked],
+        amount_minor=batch.amount_minor[rows],
+        currency=batch.currency[rows],
+        order_key=[batch.order_key[i] for i in picked],
+        status=batch.status[rows],
+        link_event=link_place[links],
+        link_kind=batch.link_kind[links],
+        link_key=[batch.link_key[i] for i in links.tolist()],
+        link_mask=[batch.link_mask[i] for i in links.tolist()],
+        seal=lambda i: seal(picked[i]),
+        labels=[replace(row, event=int(place[row.event])) for row in batch.labels if place[row.event] >= 0],
+        commands=[(int(place[i]), command) for i, command in batch.commands if place[i] >= 0],
+    )
+
+
+def without_rejects(batch: DecodedBatch) -> DecodedBatch:
+    """Returns a batch of the good events alone."""
+    return replace(batch, dead_letters=[], damaged_through={}, ended=())
+
+
+def concatenate(first: DecodedBatch, second: DecodedBatch) -> DecodedBatch:
+    """Returns the events of two batches, those of `first` before those of `second`; rejects of `second` only."""
+    names = list(dict.fromkeys([*first.partitions, *second.partitions]))
+    index = {name: i for i, name in enumerate(names)}
+    n = len(first)
+
+    def places(batch: DecodedBatch) -> npt.NDArray[np.int32]:
+        table = np.array([index[name] for name in batch.partitions], np.int32)
+        return table[batch.partition_of] if len(batch) else batch.partition_of
+
+    broker = None
+    if first.broker_ms is not None and second.broker_ms is not None:
+        broker = np.concatenate((first.broker_ms, second.broker_ms))
+    return DecodedBatch(
+        partitions=names,
+        partition_of=np.concatenate((places(first), places(second))),
+        offset=np.concatenate((first.offset, second.offset)),
+        next_offset=np.concatenate((first.next_offset, second.next_offset)),
+        broker_ms=broker,
+        event_key=first.event_key + second.event_key,
+        type=np.concatenate((first.type, second.type)),
+        ts_ms=np.concatenate((first.ts_ms, second.ts_ms)),
+        user=first.user + second.user,
+        counterparty=first.counterparty + second.counterparty,
+        amount_minor=np.concatenate((first.amount_minor, second.amount_minor)),
+        currency=np.concatenate((first.currency, second.currency)),
+        order_key=first.order_key + second.order_key,
+        status=np.concatenate((first.status, second.status)),
+        link_event=np.concatenate((first.link_event, second.link_event + np.int32(n))),
+        link_kind=np.concatenate((first.link_kind, second.link_kind)),
+        link_key=first.link_key + second.link_key,
+        link_mask=first.link_mask + second.link_mask,
+        seal=lambda i: first.seal(i) if i < n else second.seal(i - n),
+        labels=first.labels + [replace(row, event=row.event + n) for row in second.labels],
+        commands=first.commands + [(i + n, command) for i, command in second.commands],
+        dead_letters=second.dead_letters,
+        damaged_through=second.damaged_through,
+        ended=second.ended,
+    )
