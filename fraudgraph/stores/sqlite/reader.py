@@ -43,6 +43,18 @@ _WENT: Final = """
         WHERE lineage.ring_id = rings.ring_id AND what = 'merged'
         ORDER BY id DESC LIMIT 1)
     FROM rings WHERE ring_id = ?"""
+_ENTITY_REF: Final = """
+    WITH RECURSIVE block (number) AS (
+        SELECT max(ref) >> 14 FROM entities
+        UNION ALL SELECT number - 1 FROM block WHERE number > 0)
+    SELECT ref FROM block CROSS JOIN entities ON ref >> 14 = number AND key = ? WHERE ref & ? = ? LIMIT 1"""
+_ORDER_USER: Final = """
+    WITH RECURSIVE block (number) AS (
+        SELECT max(slot) >> 10 FROM orders
+        UNION ALL SELECT number - 1 FROM block WHERE number > 0)
+    SELECT e.key
+    FROM block CROSS JOIN orders AS o ON o.slot >> 10 = number CROSS JOIN entities AS e ON e.ref = o.user << ?
+    WHERE o.key = ? LIMIT 1"""
 _STATUSES: Final = ("open", "dormant", "closed", "merged")
 _LIVING: Final = ("open", "dormant")
 
@@ -156,18 +168,16 @@ class SqliteReader:
             except ValueError:
                 return None
         with self._reading() as (db, lens):
-            row = db.execute(
-                "SELECT ref, key, mask FROM entities WHERE key = ? AND ref & ? = ?", (stored, KIND_MASK, kind)
-            ).fetchone()
-            return None if row is None else _entity(db, lens, *row)
+            ref = _find(db, kind, stored)
+            if ref is None:
+                return None
+            (mask,) = db.execute("SELECT mask FROM entities WHERE ref = ?", (ref,)).fetchone()
+            return _entity(db, lens, ref, stored, mask)
 
     def find_order(self, order_key: bytes) -> str | None:
         """Returns the user id behind an order."""
         with self._reading() as (db, _):
-            row = db.execute(
-                "SELECT e.key FROM orders AS o JOIN entities AS e ON e.ref = o.user << ? WHERE o.key = ?",
-                (KIND_BITS, order_key),
-            ).fetchone()
+            row = db.execute(_ORDER_USER, (KIND_BITS, order_key)).fetchone()
         return None if row is None else str(row[0])
 
     def users_of(self, entity: Entity, limit: int) -> list[tuple[str, int, int, int]]:
@@ -189,9 +199,9 @@ class SqliteReader:
             rows = db.execute(
                 """
                 SELECT e.ref, e.key, e.mask, l.first_ms, l.last_ms, l.count
-                FROM entities AS u JOIN links AS l ON l.user = u.ref >> ? JOIN entities AS e ON e.ref = l.entity
-                WHERE u.key = ? AND u.ref & ? = ?""",
-                (KIND_BITS, user_id, KIND_MASK, EntityKind.USER),
+                FROM links AS l JOIN entities AS e ON e.ref = l.entity
+                WHERE l.user = ? >> ?""",
+                (_find(db, EntityKind.USER, user_id), KIND_BITS),
             ).fetchall()
             found = [
                 (_entity(db, lens, ref, key, mask), first_ms, last_ms, count)
@@ -207,10 +217,10 @@ class SqliteReader:
                 """
                 SELECT r.ring_id, r.status, r.probability, r.rank, r.value_at_risk_minor, r.currency, r.users,
                     r.identifiers, r.first_seen_ms, r.last_seen_ms, r.reason, r.scorer, r.contributions
-                FROM entities AS u JOIN members AS m ON m.user = u.ref >> ? JOIN rings AS r USING (ring_id)
-                WHERE u.key = ? AND u.ref & ? = ? AND r.status = 'open'
+                FROM members AS m JOIN rings AS r USING (ring_id)
+                WHERE m.user = ? >> ? AND r.status = 'open'
                 ORDER BY r.rank DESC, r.ring_id""",
-                (KIND_BITS, user_id, KIND_MASK, EntityKind.USER),
+                (_find(db, EntityKind.USER, user_id), KIND_BITS),
             )
             return [lens.ring(ring_from_row(row)) for row in rows]
 
@@ -240,6 +250,11 @@ class SqliteReader:
         """Releases the connection. Idempotent."""
         with translated(self._path):
             self._db.close()
+
+
+def _find(db: sqlite3.Connection, kind: EntityKind, key: str | bytes) -> int | None:
+    row = db.execute(_ENTITY_REF, (key, KIND_MASK, kind)).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _entity(db: sqlite3.Connection, lens: Lens, ref: int, key: str | bytes, mask: str) -> Entity:

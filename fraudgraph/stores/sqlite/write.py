@@ -46,9 +46,20 @@ _LABEL: Final = """
     INSERT OR IGNORE INTO labels (key, about_user, about_order, fraud, about_ms, arrived_ms, source, supersedes)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _RING: Final = """
-    INSERT OR REPLACE INTO rings (ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
+    INSERT INTO rings (ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
         first_seen_ms, last_seen_ms, reason, scorer, contributions)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (ring_id) DO UPDATE SET status = excluded.status, probability = excluded.probability,
+        rank = excluded.rank, value_at_risk_minor = excluded.value_at_risk_minor, currency = excluded.currency,
+        users = excluded.users, identifiers = excluded.identifiers, first_seen_ms = excluded.first_seen_ms,
+        last_seen_ms = excluded.last_seen_ms, reason = excluded.reason, scorer = excluded.scorer,
+        contributions = excluded.contributions"""
+# A list is replaced by its difference: who stays, unchanged, is not written again.
+_MEMBERS_GONE: Final = "DELETE FROM members WHERE ring_id = ? AND user NOT IN (SELECT value FROM json_each(?))"
+_MEMBER: Final = """
+    INSERT INTO members (ring_id, user, probability) VALUES (?, ?, ?)
+    ON CONFLICT (ring_id, user) DO UPDATE SET probability = excluded.probability
+    WHERE probability != excluded.probability"""
 _LINEAGE: Final = """
     INSERT INTO lineage (ring_id, what, at_ms, users_before, users_after, other_ring_id) VALUES (?, ?, ?, ?, ?, ?)"""
 _ALERT: Final = """
@@ -119,9 +130,12 @@ def _upsert_graph(db: sqlite3.Connection, delta: CommitDelta) -> None:
 
 def _upsert_rings(db: sqlite3.Connection, delta: CommitDelta) -> None:
     db.executemany(_RING, map(ring_to_row, delta.rings))
-    db.executemany("DELETE FROM members WHERE ring_id = ?", _single(delta.members))
     db.executemany(
-        "INSERT INTO members (ring_id, user, probability) VALUES (?, ?, ?)",
+        _MEMBERS_GONE,
+        ((ring_id, str([user for user, _ in members])) for ring_id, members in delta.members.items()),
+    )
+    db.executemany(
+        _MEMBER,
         ((ring_id, user, probability) for ring_id, members in delta.members.items() for user, probability in members),
     )
     db.executemany(
