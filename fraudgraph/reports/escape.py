@@ -8,7 +8,8 @@ import unicodedata
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Cells that start so are read as formulas by spreadsheets (OWASP, CSV injection); full-width forms too."""
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~&@$]|(?<=www)\.|:(?=//)|^[-+#=]|(?<=^\d)[.)](?=\s|$)|(?<=^\d\d)[.)](?=\s|$)")
+"""What CommonMark, GitHub's tables, autolinks, mentions and mathematics read as markup, and what opens a block."""
 
 
 def plain(text: str) -> str:
@@ -27,8 +28,8 @@ def _code(character: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Returns the text as literal Markdown (CommonMark 2.4: a backslash before punctuation), on one line."""
-    return _MARKDOWN.sub(r"\\\1", plain(text))
+    """Returns the text as literal inline Markdown on one line (CommonMark 2.4: a backslash before punctuation)."""
+    return _MARKDOWN.sub(lambda found: f"\\{found.group()}", plain(text))
 
 
 def csv_cell(text: str) -> str:

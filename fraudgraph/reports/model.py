@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.reports.actions import Action, actions
 from fraudgraph.reports.innocent import Explanation, explanations
@@ -12,7 +14,7 @@ from fraudgraph.reports.pattern import Pattern, pattern
 from fraudgraph.reports.timeline import Happening, timeline
 from fraudgraph.rings.facts import facts as facts_of
 from fraudgraph.rings.facts_kinds import Fact
-from fraudgraph.rings.facts_view import Identifier, RingView
+from fraudgraph.rings.facts_view import NOUN, Identifier, RingView
 from fraudgraph.rings.facts_words import count, duration, listed, minute, money, money_list
 from fraudgraph.rings.money import RingMoney, ring_money, user_money
 from fraudgraph.rings.roles import Role, RoleName, roles
@@ -153,9 +155,8 @@ def against(explanation: Explanation) -> str:
 
 def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -> str:
     s = view.snapshot
-    by_share = sorted(view.shared, key=lambda i: (not i.ties, -len(i.links), i.kind, i.name))
-    strongest = next((i for i in by_share if not i.hub), None)
-    tied = f" that share {_indefinite(strongest, view)}" if strongest is not None else ""
+    shared = _shared_words(view)
+    tied = f" that share {shared}" if shared else ""
     accounts = count(view.size, "account")
     allowed = next((e for e in innocent if e.strong), None)
     if s.probability < 0.5 and allowed is not None:
@@ -168,11 +169,11 @@ def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -
     return f"{what}; {sure(s.probability)}, with {at_stake} at stake."
 
 
-def _indefinite(i: Identifier, view: RingView) -> str:
-    article = "an" if i.noun[0] in "aeiouI" else "a"
-    if len(i.links) == view.size:
-        return f"{article} {i.noun}"
-    return f"identifiers ({len(i.links):,} of them {article} {i.noun})"
+def _shared_words(view: RingView) -> str:
+    """Returns `2 devices and one card`: what at least two members share; IP addresses only where nothing else is."""
+    by_kind = Counter(i.kind for i in view.shared if not i.hub)
+    kinds: list[EntityKind] = [k for k in sorted(by_kind) if k is not EntityKind.IP] or sorted(by_kind)
+    return listed([f"one {NOUN[k]}" if by_kind[k] == 1 else count(by_kind[k], NOUN[k]) for k in kinds]) if kinds else ""
 
 
 def _money_lines(snapshot: RingSnapshot, cash: RingMoney, found: tuple[Fact, ...]) -> tuple[str, ...]:
@@ -214,7 +215,7 @@ def _how_rare(i: Identifier) -> str:
     if i.hub:
         return f"{count(i.users_total, 'user')} in all: too many to tie anybody"
     if not outside:
-        return "nobody else uses it"
+        return "nobody else"
     return f"{count(i.users_total, 'user')} in all, {outside:,} outside the ring"
 
 
