@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
-from fraudgraph.events.cache import NO_LINK, Cache, Seen
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.events.money import currency_of, minor_units
 from fraudgraph.events.parser import parse
 from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.rejected import Refusal, Rejected
-from fraudgraph.events.resolver import Resolver
+from fraudgraph.events.resolver import NO_LINK, Resolver, Seen
 from fraudgraph.events.schema import (
     Chargeback,
     Command,
@@ -41,7 +40,6 @@ from fraudgraph.streams.port import RawBatch
 Refusals = dict[int, Refusal]
 """The first refusal of each row; rows that are not in it are good."""
 MAX_BYTES: Final = 65_536
-CACHE_ENTRIES: Final = 400_000
 
 _TYPES: Final[dict[type, EventType]] = {
     Signup: EventType.SIGNUP,
@@ -67,8 +65,8 @@ _REASONS: Final = {reason.code: reason for reason in RejectReason}
 class Decoder:
     """Decodes raw batches; what it returns depends on the bytes and the settings, never on how they are cut.
 
-    For speed it works column by column and remembers identifiers that it has seen, raw, in this process's memory:
-    at most `cache_entries` of them, about 420 bytes each (`cache.ENTRY_BYTES`), and nothing of it is ever written.
+    For speed it works column by column. It keeps nothing of a batch: only domain names of e-mail addresses that it has
+    validated (at most 4,096) stay in memory.
 
     Args:
         pseudonymiser: makes the keys.
@@ -77,7 +75,6 @@ class Decoder:
             without a `country`.
         default_currency: ISO 4217 code for amounts without one; None refuses them.
         max_bytes: longest record.
-        cache_entries: how many identifiers and user ids are remembered, over all kinds.
 
     Raises:
         Rejected: the default currency is none.
@@ -91,15 +88,11 @@ class Decoder:
         default_region: str | None,
         default_currency: str | None,
         max_bytes: int = MAX_BYTES,
-        cache_entries: int = CACHE_ENTRIES,
     ) -> None:
         self._vault = vault
         self._currency = None if default_currency is None else currency_of(default_currency)
         self._max_bytes = max_bytes
-        self._resolver = resolver = Resolver(pseudonymiser, default_region=default_region)
-        share = cache_entries // (len(IDENTIFIER_KINDS) + 1)
-        self._users = Cache(resolver.seen_user, share)
-        self._identifiers = {kind: Cache(resolver.makers[kind], share) for kind in IDENTIFIER_KINDS}
+        self._resolver = Resolver(pseudonymiser, default_region=default_region)
 
     def decode(self, raw: RawBatch) -> DecodedBatch:
         """Returns the columns of the good events and the dead letters of the others, in order of arrival."""
@@ -172,28 +165,30 @@ class Decoder:
         return events, types, rare
 
     def _business_keys(self, raws: Sequence[str | None], field: str, refusals: Refusals) -> list[str | None]:
-        column = self._users.column(raws)
-        keys = [seen[0] for seen in column]
-        if None in keys:
-            for row, (_, _, refusal) in enumerate(column):
-                if refusal is not None:
-                    refusals.setdefault(row, Refusal(refusal.reason, f"{field}: {refusal.detail}"))
+        user = self._resolver.user
+        keys: list[str | None] = []
+        for raw in raws:
+            try:
+                keys.append(None if raw is None else user(raw))
+            except Rejected as rejected:
+                refusals.setdefault(len(keys), _in_field(field, rejected))
+                keys.append(None)
         return keys
 
     def _links(
         self, events: Sequence[UserEvent], refusals: Refusals
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], list[Seen[bytes]]]:
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], list[Seen]]:
         """Returns row, kind and identifier of every link, by row and then by kind."""
-        with_region = self._resolver.with_region
-        raws: Mapping[EntityKind, Sequence[str | None]] = {
-            EntityKind.DEVICE: [e.device_id for e in events],
-            EntityKind.IP: [e.ip for e in events],
-            EntityKind.CARD: [e.card for e in events],
-            EntityKind.EMAIL: [e.email for e in events],
-            EntityKind.PHONE: [with_region(e.phone, e.country) if e.phone else None for e in events],
-            EntityKind.ADDRESS: [e.address for e in events],
+        column = self._resolver.column
+        columns = {
+            EntityKind.DEVICE: column(EntityKind.DEVICE, [e.device_id for e in events]),
+            EntityKind.IP: column(EntityKind.IP, [e.ip for e in events]),
+            EntityKind.CARD: column(EntityKind.CARD, [e.card for e in events]),
+            EntityKind.EMAIL: column(EntityKind.EMAIL, [e.email for e in events]),
+            EntityKind.PHONE: self._resolver.phones([e.phone for e in events], [e.country for e in events]),
+            EntityKind.ADDRESS: column(EntityKind.ADDRESS, [e.address for e in events]),
         }
-        by_row = zip(*(self._identifiers[kind].column(raws[kind]) for kind in IDENTIFIER_KINDS), strict=True)
+        by_row = zip(*(columns[kind] for kind in IDENTIFIER_KINDS), strict=True)
         flat = list(chain.from_iterable(by_row))
         present = [seen is not NO_LINK for seen in flat]
         at = np.flatnonzero(np.array(present, dtype=np.bool_))
@@ -242,9 +237,10 @@ class Decoder:
         kind, _, target = label.target.partition(":")
         user = None
         if kind == "user":
-            ((user, _, refusal),) = self._users.column([target])
-            if refusal is not None:
-                raise Rejected(refusal.reason, f"target: {refusal.detail}")
+            try:
+                user = self._resolver.user(target)
+            except Rejected as rejected:
+                raise Rejected(*_in_field("target", rejected)) from None
         return LabelRow(
             event=-1,
             key=self._resolver.event_key(label.event_id),
@@ -276,6 +272,11 @@ class Decoder:
 
 
 _KIND_NUMBERS: Final = np.array(IDENTIFIER_KINDS, dtype=np.uint8)
+
+
+def _in_field(field: str, rejected: Rejected) -> Refusal:
+    """The refusal of a user id, under the name of the field that it stands in."""
+    return Refusal(rejected.refusal.reason, f"{field}: {rejected.refusal.detail.partition(': ')[2]}")
 
 
 def _counterparty(event: UserEvent) -> str | None:

@@ -11,13 +11,14 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from socket import AF_INET6, inet_aton, inet_ntoa, inet_pton
 from typing import Final, NamedTuple
 
-import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from fraudgraph.events import phones
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.rejected import Rejected
 from fraudgraph.events.text import check_one_script, check_prose, check_visible
@@ -74,6 +75,7 @@ class _Ranges:
 
 _V4: Final = _Ranges(_NOBODY_V4)
 _V6: Final = _Ranges(_NOBODY_V6)
+_MAPPED: Final = 0xFFFF
 
 
 def ip(raw: str) -> Normal | None:
@@ -83,21 +85,39 @@ def ip(raw: str) -> Normal | None:
         Rejected: INVALID_IDENTIFIER, not an address.
     """
     text = raw.strip()
-    if text.lower() in _PLACEHOLDERS:
-        return None
-    v4: IPv4Address | None
     try:
         if ":" not in text:
-            v4 = IPv4Address(text)
+            v4, number = text, _v4_number(text)
         else:
-            v6 = IPv6Address(text)
-            v4 = v6.ipv4_mapped
-            text = str(v4)
+            number = _v6_number(text)
+            if number >> 32 != _MAPPED:
+                return _subscriber(number)
+            v4, number = str(IPv4Address(number & 0xFFFFFFFF)), number & 0xFFFFFFFF
     except ValueError:
+        if text.lower() in _PLACEHOLDERS:
+            return None
         raise Rejected(RejectReason.INVALID_IDENTIFIER, "ip: not an IP address") from None
-    if v4 is not None:  # its text has one form: dotted decimal without leading zeros
-        return None if int(v4) in _V4 else Normal(text, f"{text.rpartition('.')[0]}.0/24")
-    number = int(v6)  # without the scope id
+    return None if number in _V4 else Normal(v4, f"{v4.rpartition('.')[0]}.0/24")
+
+
+def _v4_number(text: str) -> int:
+    try:
+        packed = inet_aton(text)  # in C, and lenient; a text that comes back unchanged is in the one standard form
+        if inet_ntoa(packed) == text:
+            return int.from_bytes(packed)
+    except OSError:
+        pass
+    return int(IPv4Address(text))
+
+
+def _v6_number(text: str) -> int:
+    try:
+        return int.from_bytes(inet_pton(AF_INET6, text))
+    except OSError:
+        return int(IPv6Address(text))  # without the scope id, which inet_pton does not read
+
+
+def _subscriber(number: int) -> Normal | None:
     if number in _V6:
         return None
     # A subscriber's network is a /64 or larger (RFC 6177), and the host half changes every day (RFC 8981).
@@ -153,8 +173,6 @@ def email(raw: str) -> Normal | None:
         Rejected: INVALID_IDENTIFIER, or UNSAFE_TEXT for invisible characters and mixed scripts.
     """
     address = raw.strip()
-    if address.lower() in _PLACEHOLDERS:
-        return None
     check_visible("email", address)
     plain = _PLAIN_EMAIL.fullmatch(address)
     if plain is not None and len(plain[1]) <= _LOCAL_MAX and len(address) <= _EMAIL_MAX:
@@ -163,6 +181,10 @@ def email(raw: str) -> Normal | None:
         local, domain = plain[1].lower(), _ascii_domain(plain[2].lower())
     else:
         local, domain = _international_email(address)
+    if domain is None:
+        if address.lower() in _PLACEHOLDERS:
+            return None
+        raise Rejected(RejectReason.INVALID_IDENTIFIER, "email: not an e-mail address")
     return _mailbox(local, domain)
 
 
@@ -185,9 +207,7 @@ def _international_email(address: str) -> tuple[str, str | None]:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", valid.local_part).casefold()), valid.ascii_domain
 
 
-def _mailbox(local: str, domain: str | None) -> Normal:
-    if domain is None:
-        raise Rejected(RejectReason.INVALID_IDENTIFIER, "email: not an e-mail address")
+def _mailbox(local: str, domain: str) -> Normal:
     # One mailbox opens any number of accounts as name+1@, name+2@ (RFC 5233) and, at Gmail, as n.ame@, na.me@; that
     # is how promotions are abused. Upper case in the local part means nothing to any large provider.
     base = local.partition("+")[0]
@@ -201,14 +221,8 @@ def _mailbox(local: str, domain: str | None) -> Normal:
     return Normal(f"{local}@{domain}", f"{first}•••@{host}•••.{top}")
 
 
-_PHONE_PUNCTUATION: Final = str.maketrans("", "", " -.()")
-_INTERNATIONAL: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-
-
 def phone(raw: str, region: str | None) -> Normal | None:
     """Normalises a phone number to E.164 (ITU-T), without its extension.
-
-    A number must be possible, which goes by its length: number plans change faster than any table of valid ranges.
 
     Args:
         raw: in international form, or in national form if there is a region.
@@ -218,63 +232,13 @@ def phone(raw: str, region: str | None) -> Normal | None:
         Rejected: INVALID_IDENTIFIER or UNSAFE_TEXT.
     """
     text = raw.strip()
-    if text.lower() in _PLACEHOLDERS:
-        return None
-    compact = text.translate(_PHONE_PUNCTUATION)
-    if _INTERNATIONAL.fullmatch(compact):
-        country = _is_e164(compact)
-        if country:
-            return Normal(compact, f"+{country} {DOTS} {compact[-2:]}")
-    check_visible("phone", text)
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException as error:
-        if error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE and region is None:
-            detail = "phone: in national form, and neither the event nor the settings name a country"
-        else:
-            detail = "phone: not a phone number"
-        raise Rejected(RejectReason.INVALID_IDENTIFIER, detail) from None
-    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        raise Rejected(RejectReason.INVALID_IDENTIFIER, "phone: of a length that its country does not have")
-    text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return Normal(text, f"+{number.country_code} {DOTS} {text[-2:]}")
-
-
-class _Plan(NamedTuple):
-    """What the library knows of a calling code: how long its national numbers are, and what it would strip of them."""
-
-    lengths: frozenset[int]
-    prefix: re.Pattern[str]
-
-
-@cache
-def _plan(calling_code: str) -> _Plan | None:
-    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(calling_code))
-    if regions is None:
-        return None
-    if regions[0] == "001":  # satellite and other codes that belong to no country
-        metadata = phonenumbers.PhoneMetadata.metadata_for_nongeo_region(int(calling_code))
-    else:
-        metadata = phonenumbers.PhoneMetadata.metadata_for_region(regions[0])
-    if metadata is None or metadata.general_desc is None:
-        return None
-    prefix = metadata.national_prefix_for_parsing
-    # A leading zero is a digit of the number in some countries: the library decides.
-    return _Plan(frozenset(metadata.general_desc.possible_length), re.compile(f"0|{prefix}" if prefix else "0"))
-
-
-def _is_e164(number: str) -> str | None:
-    """Returns the calling code of what the library would return unchanged, None where only it can tell.
-
-    Most numbers come in this form, and the library takes ten times as long to find that out; the test suite
-    compares the two.
-    """
-    for end in (2, 3, 4):  # no calling code begins another
-        plan = _plan(number[1:end])
-        if plan is not None:
-            national = number[end:]
-            return number[1:end] if len(national) in plan.lengths and not plan.prefix.match(national) else None
-    return None
+    number = phones.fast(text, region)
+    if number is None:
+        if text.lower() in _PLACEHOLDERS:
+            return None
+        check_visible("phone", text)
+        number = phones.slow(text, region)
+    return Normal(number.text, f"+{number.calling_code} {DOTS} {number.text[-2:]}")
 
 
 _FOLDED: Final = re.compile(r"[\W_]+")
@@ -296,17 +260,11 @@ def address(raw: str) -> Normal | None:
     return Normal(text, None) if text else None
 
 
-_USER_AS_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
-_USER_AS_PHONE: Final = re.compile(r"[+0(][0-9 ().\-/+]{6,}|[1-9][0-9]{10,14}")
-_MOBILE: Final = phonenumbers.PhoneNumberType.MOBILE
+_NEARLY_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def user_secret(raw: str, region: str | None) -> str | None:
     """Returns the e-mail address or phone number (normalised) that a user id really is, None for any other id.
-
-    An id is a phone number if it starts with `+`, `0` or `(` and is valid, in international form or in that of the
-    region, or if its 11 to 15 digits are a mobile number of the region after its calling code. Other ids of digits
-    only are ids: most ten-digit numbers would be valid somewhere.
 
     Args:
         raw: the user id.
@@ -317,26 +275,11 @@ def user_secret(raw: str, region: str | None) -> str | None:
     """
     check_visible("user_id", raw)
     text = raw.strip()
-    if "@" in text and _USER_AS_EMAIL.fullmatch(text):
+    if "@" in text and _NEARLY_EMAIL.fullmatch(text):
         try:
             found = email(text)
         except Rejected:
             found = None
         # Not a valid address, but near enough to one that it may be somebody's with a typing error.
         return found.text if found else text.casefold()
-    if _USER_AS_PHONE.fullmatch(text):
-        return _phone_of_user(text, region)
-    return None
-
-
-def _phone_of_user(text: str, region: str | None) -> str | None:
-    bare = text[0] in "123456789"
-    try:
-        number = phonenumbers.parse(f"+{text}" if bare else text, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(number):
-        return None
-    if bare and (phonenumbers.region_code_for_number(number) != region or phonenumbers.number_type(number) != _MOBILE):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return phones.owned(text, region)
