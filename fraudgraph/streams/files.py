@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +57,7 @@ class FileStream:
         ]
         self._max_batch_bytes = max_batch_bytes
         self._names: dict[int, str] = {}
+        self._copies: Counter[str] = Counter()
         self._positions: Mapping[str, int] | None = None
         self._current = 0
         self._open = False
@@ -129,8 +131,8 @@ class FileStream:
         """Returns the partition's name; a copy of an earlier file under the same name is numbered."""
         if index not in self._names:
             name = self._sources[index].partition()
-            copies = sum(known.partition("~")[0] == name for known in self._names.values())
-            self._names[index] = f"{name}~{copies + 1}" if copies else name
+            self._copies[name] += 1
+            self._names[index] = name if self._copies[name] == 1 else f"{name}~{self._copies[name]}"
         return self._names[index]
 
 

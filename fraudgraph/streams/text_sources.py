@@ -111,7 +111,8 @@ class PlainSource:
 
     def progress(self) -> tuple[int, int | None]:
         """Counts what earlier runs read, so that a bar goes on where it stood."""
-        return (self._lines.position if self._lines else 0), self._size
+        read = self._lines.position if self._lines else 0
+        return read, max(read, self._size)  # the file may have grown meanwhile
 
     def close(self) -> None:
         """Closes the file."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from fraudgraph.errors import DependencyError
 from fraudgraph.tables.checks import EVENT_STRUCTS, TIME_FIELDS, field_names
 from fraudgraph.tables.columns import Columns, Errors, name_causes
 from fraudgraph.tables.fields import digest, read_amount, read_text, read_times, rfc3339
@@ -45,24 +46,32 @@ def import_tables(
         max_examples: rejects kept in the report, per table and reason.
 
     Raises:
-        ConfigurationError: a file, column or join does not fit the mapping; nothing is written then.
+        ConfigurationError: a file, column or join does not fit the mapping, or a file breaks off; nothing is
+            written then.
+        DependencyError: the output cannot be written.
     """
     blocks = bind(mapping, folder)
     counts = [count_rows(path, block.table.spec) for block in blocks for path in block.table.files]
     total = None if None in counts else sum(count or 0 for count in counts)
     report = ImportReport([BlockReport(block.table.name, block.events.type) for block in blocks])
-    with RejectLog(report, rejects, max_examples) as log, Spool(out) as spool:
-        for index, block in enumerate(blocks):
-            for _ in _import_block(index, block, mapping, report.blocks[index], spool, log):
-                if on_progress is not None:
-                    on_progress(report.rows, total)
-        for origin in spool.drop_doubles():
-            counted = report.blocks[origin.block]
-            counted.events -= 1
-            log.add(counted, blocks[origin.block].table.names[origin.file], origin.row, DOUBLE_ID)
-        report.first_ms, report.last_ms = spool.time_range_ms()
-        spool.write()
-        log.commit()
+    try:
+        with RejectLog(report, rejects, max_examples) as log, Spool(out) as spool:
+            for index, block in enumerate(blocks):
+                for _ in _import_block(index, block, mapping, report.blocks[index], spool, log):
+                    if on_progress is not None:
+                        on_progress(report.rows, total)
+            for origin in spool.drop_doubles():
+                counted = report.blocks[origin.block]
+                counted.events -= 1
+                log.add(counted, blocks[origin.block].table.names[origin.file], origin.row, DOUBLE_ID)
+            report.first_ms, report.last_ms = spool.time_range_ms()
+            spool.write()
+            log.commit()
+    except OSError as error:  # what reading raises is told where it is read
+        raise DependencyError(
+            f"{out} cannot be written: {error.strerror}",
+            do="Make room (twice the output's size), or choose another folder.",
+        ) from error
     return report
 
 
@@ -114,9 +123,8 @@ def _import_block(
 
 def _reason(error: msgspec.ValidationError) -> str:
     """Returns msgspec's words with the field in front, as in the other reasons, and without the value."""
-    text, _, path = str(error).rpartition(" - at `$")
-    text = _QUOTED.sub("", text or path)
-    return f"{path.strip('.`')}: {text[0].lower()}{text[1:]}"
+    text, found, path = _QUOTED.sub("", str(error)).partition(" - at `$")
+    return f"{path.strip('.`') if found else 'event'}: {text[0].lower()}{text[1:]}"
 
 
 def _kept(where: Sequence[Condition], columns: Columns, errors: Errors) -> list[bool]:

@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from fraudgraph.errors import DependencyError
 from fraudgraph.tables.report import BlockReport, ImportReport, Reject
 
 if TYPE_CHECKING:
@@ -35,13 +34,8 @@ class AtomicFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        except OSError as error:
-            raise DependencyError(
-                f"{path} cannot be written: {error.strerror}", do="Choose a folder that you may write to."
-            ) from error
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         self._part = Path(name)
         self.file: IO[bytes] = os.fdopen(handle, "wb")
 

@@ -251,7 +251,7 @@ def test_folders_are_read_in_the_order_of_names_and_other_files_left_alone(tmp_p
 def test_copies_of_a_file_are_partitions_of_their_own(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        write(tmp_path / folder / "e.jsonl", b"one\n")
+        write(tmp_path / folder / "e~1.jsonl", b"one\n")
     values, after, _ = drain([tmp_path / "a", tmp_path / "b"])
     assert values == [b"one", b"one"]
     assert len(after) == 2

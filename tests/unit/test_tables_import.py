@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudgraph.errors import ConfigurationError
+from fraudgraph.errors import ConfigurationError, DependencyError
 from fraudgraph.tables import ImportReport, import_tables, load_mapping
 
 LOGIN = """
@@ -414,3 +414,10 @@ def test_progress_counts_rows(shop: Shop) -> None:
     calls: list[tuple[int, int | None]] = []
     import_tables(load_mapping(shop.mapping), shop.folder, shop.out, lambda done, total: calls.append((done, total)))
     assert calls == [(2, 2)]
+
+
+def test_an_output_that_cannot_be_written(shop: Shop) -> None:
+    shop.csv("user,when\na,2026-03-01\n")
+    shop.out.parent.write_text("a file where a folder should be")
+    with pytest.raises(DependencyError, match="cannot be written"):
+        shop.login()
