@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudgraph.events.kinds import EventType, Status
+from fraudgraph.simulate.hours import minutes_later
 from fraudgraph.simulate.identifiers import NONE
-from fraudgraph.simulate.sessions import minutes_later
 from fraudgraph.simulate.spec import DAY_MS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Events:
 
 
 @dataclass(slots=True)
-class Chargeback:
+class Chargebacks:
     """Columns of all chargebacks, also of those that arrive after the stream's end."""
 
     order: Ints
@@ -73,7 +73,7 @@ class Chargeback:
 
 def record(
     sessions: Sessions, rings: list[Ring], people: People, spec: WorldSpec, rng: np.random.Generator
-) -> tuple[Events, Chargeback]:
+) -> tuple[Events, Chargebacks]:
     """Returns the events within the world's time, sorted, and every chargeback."""
     sessions = sessions.take(np.argsort(sessions.ts, kind="stable"))
     s = sessions
@@ -81,6 +81,7 @@ def record(
     logins = _events(EventType.LOGIN, s, s.login, s.ts[s.login], ("device", "ip"))
     bought = np.flatnonzero(s.order)
     ordered_ms = minutes_later(s.ts[bought], 6.0, rng)
+    bought, ordered_ms = bought[ordered_ms < spec.end_ms], ordered_ms[ordered_ms < spec.end_ms]
     number = np.arange(len(bought))
     everything = ("device", "ip", "card", "email", "phone", "address", "amount", "ring")
     orders = _events(EventType.ORDER, s, bought, ordered_ms, everything)
@@ -88,7 +89,9 @@ def record(
     orders.status = np.where(s.fails[bought], Status.CANCELLED, Status.APPROVED).astype(np.int64)
     payments = _payments(s, bought, ordered_ms, rng)
     probed = np.flatnonzero(s.probe & ~s.order)
-    probes = _events(EventType.PAYMENT, s, probed, minutes_later(s.ts[probed], 3.0, rng), ("device", "ip", "card"))
+    probes = _events(
+        EventType.PAYMENT, s, probed, minutes_later(s.ts[probed], 3.0, rng), ("device", "ip", "card", "ring")
+    )
     probes.amount = s.token[probed]
     probes.status = np.where(s.fails[probed], Status.DECLINED, Status.APPROVED).astype(np.int64)
     stood = np.flatnonzero(~s.fails[bought])
@@ -125,7 +128,8 @@ def _payments(s: Sessions, bought: Ints, ordered_ms: Ints, rng: np.random.Genera
     attempts = s.declines[bought] + 1
     of = np.repeat(np.arange(len(bought)), attempts)
     turn = np.arange(len(of)) - np.repeat(np.cumsum(attempts) - attempts, attempts)
-    ts = ordered_ms[of] + 1000 + (turn * 45_000 * (0.5 + rng.random(len(of)))).astype(np.int64)
+    pace_ms = 1000 + rng.exponential(40_000, len(bought)).astype(np.int64)
+    ts = ordered_ms[of] + 1000 + turn * pace_ms[of]
     payments = _bare(EventType.PAYMENT, ts, s.user[bought[of]])
     for name in ("device", "ip", "card", "amount", "ring"):
         setattr(payments, name, getattr(s, name)[bought[of]])
@@ -148,11 +152,11 @@ def _refunds(orders: Events, share: npt.NDArray[np.float64], rng: np.random.Gene
     return refunds
 
 
-def _chargebacks(orders: Events, share: npt.NDArray[np.float64], rng: np.random.Generator) -> Chargeback:
+def _chargebacks(orders: Events, share: npt.NDArray[np.float64], rng: np.random.Generator) -> Chargebacks:
     """Returns what the banks take back, weeks later."""
     chosen = orders.take(rng.random(len(orders)) < share)
     lag = rng.lognormal(np.log(_CHARGEBACK_LAG_DAYS * DAY_MS), _CHARGEBACK_SPREAD, len(chosen)).astype(np.int64)
-    return Chargeback(chosen.order, chosen.user, chosen.ts, chosen.ts + lag, chosen.ring)
+    return Chargebacks(chosen.order, chosen.user, chosen.ts, chosen.ts + lag, chosen.ring)
 
 
 def _referrals(rings: list[Ring], people: People, spec: WorldSpec, rng: np.random.Generator) -> Events:

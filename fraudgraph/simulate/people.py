@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.simulate.hours import at_waking_hours
 from fraudgraph.simulate.identifiers import NONE, Pools
 from fraudgraph.simulate.spec import DAY_MS
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _LEASES = 6
 _HOUSEHOLD_SIZES = (0.52, 0.24, 0.12, 0.09, 0.03)  # shares of households of 1..5 account holders
-
 _OF_A_PERSON = ("phone_device", "new_phone_device", "replaced_ms", "laptop", "phone", "cards")
 
 
@@ -105,12 +105,10 @@ def _strangers(spec: WorldSpec, members: int, pools: Pools, rng: np.random.Gener
     # Heavy-tailed activity: half of the accounts come less than every ten days, one in fifty daily.
     rate = np.minimum(rng.lognormal(np.log(0.11), 1.15, n), 3.0)
     new_share = min(0.5, 0.008 * spec.days)
-    old = rng.random(n) > new_share
-    signup = np.where(
-        old,
-        start - DAY_MS - rng.exponential(400 * DAY_MS, n),
-        start + rng.random(n) * (end - start),
-    ).astype(np.int64)
+    age = DAY_MS + rng.exponential(400 * DAY_MS, n)
+    since_start = np.where(rng.random(n) < new_share, rng.random(n) * (end - start), -age)
+    night_shift = rng.normal(0.0, 1.7, n)
+    signup = at_waking_hours(start + since_start.astype(np.int64), night_shift, rng)
     leave = np.where(rng.random(n) < 0.15, start + rng.random(n) * (end - start), end).astype(np.int64)
     leave = np.maximum(leave, np.minimum(signup + DAY_MS, end))
     home_ips = _leases(n, pools, rng)
@@ -137,12 +135,10 @@ def _strangers(spec: WorldSpec, members: int, pools: Pools, rng: np.random.Gener
         spend=rng.normal(3.6, 0.5, n),
         decline_rate=rng.beta(0.7, 14.0, n),
         return_rate=rng.beta(0.5, 5.5, n),
-        night_shift=rng.normal(0.0, 1.7, n),
+        night_shift=night_shift,
         address=pools.take(EntityKind.ADDRESS, n),
         home_ips=home_ips,
-        lease_ms=(DAY_MS * rng.choice([1.0, 3.0, 10.0, 30.0, 400.0], size=n, p=[0.05, 0.1, 0.2, 0.3, 0.35])).astype(
-            np.int64
-        ),
+        lease_ms=DAY_MS * rng.choice([1, 3, 10, 30, 400], size=n, p=[0.05, 0.1, 0.2, 0.3, 0.35]),
         office_ip=none.copy(),
         office_address=none.copy(),
         campus_ips=np.full((n, 3), NONE, dtype=np.int64),
@@ -202,7 +198,7 @@ def _households(people: People, rows: Ints, pools: Pools, rng: np.random.Generat
         people.address[home] = people.address[head]
         people.home_ips[home] = people.home_ips[head]
         people.lease_ms[home] = people.lease_ms[head]
-        draws = rng.random(6)
+        draws = rng.random(5)
         kind = "household"
         if draws[0] < 0.3:
             people.tablet[home] = pools.take(EntityKind.DEVICE, 1)[0]
@@ -214,15 +210,8 @@ def _households(people: People, rows: Ints, pools: Pools, rng: np.random.Generat
             people.laptop[home] = people.laptop[head]
         if draws[4] < 0.03:  # one person with two accounts
             kind = "second_account"
-            for column in (
-                people.phone_device,
-                people.new_phone_device,
-                people.replaced_ms,
-                people.laptop,
-                people.phone,
-            ):
-                column[home[1]] = column[head]
-            people.cards[home[1]] = people.cards[head]
+            for column in _OF_A_PERSON:
+                getattr(people, column)[home[1]] = getattr(people, column)[head]
         people.groups.append(Group(kind, tuple(home.tolist())))
 
 

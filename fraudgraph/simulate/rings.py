@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.simulate.hours import at_waking_hours
 from fraudgraph.simulate.identifiers import NONE, Pools
 from fraudgraph.simulate.spec import DAY_MS
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from fraudgraph.simulate.people import People
     from fraudgraph.simulate.spec import WorldSpec
+
+    Ints = npt.NDArray[np.int64]
 
 # What each typology likes to share, as odds that are redrawn around these for every ring.
 _TASTE: dict[str, dict[EntityKind, float]] = {
@@ -40,6 +45,8 @@ class Habits:
     """How a ring works; every number is drawn once per ring.
 
     Attributes:
+        shape: of the ties: `chain`, `tree`, `star`, or `farm` (everybody takes from the same few identifiers).
+        tempo: of joining: a `burst` within days, `steady`, or `growing`.
         use: share of a member's sessions that show a shared identifier of a kind.
         camouflage: share of members who do nothing but look honest.
         hidden: share of ties that no event ever shows.
@@ -87,6 +94,14 @@ class Ring:
     parents: list[int]
     tools: list[dict[EntityKind, list[int]]] = field(default_factory=list)
 
+    def awake(self, ts: Ints) -> Ints:
+        """Returns `ts` with the times of the dormant span moved behind it, in their order."""
+        if self.dormant_ms is None:
+            return ts
+        pause, resume = self.dormant_ms
+        later = resume + (ts - pause) * (self.end_ms - resume) // (resume - pause)
+        return np.where((ts >= pause) & (ts < resume), later, ts)
+
     def roles(self) -> list[str]:
         """Returns each member's role, from their place in the tree of ties."""
         n = len(self.users)
@@ -102,7 +117,7 @@ class Ring:
                 out.append("victim")
             elif self.typology == "account_takeover":
                 out.append("mule")
-            elif degree[i] >= max(3, most * 0.6) or degree[i] == most:
+            elif i == 0 or degree[i] >= max(3, most * 0.6):
                 out.append("core")
             else:
                 out.append("bridge" if degree[i] == 2 else "periphery")
@@ -126,8 +141,8 @@ def draft(spec: WorldSpec, rng: np.random.Generator) -> list[Draft]:
 def recruit(drafts: list[Draft], people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generator) -> list[Ring]:
     """Returns the rings with their members and tools; the accounts' opening and end follow the plan."""
     accounts = rng.permutation(np.flatnonzero(people.is_member)).tolist()
-    carded = (people.signup_ms < spec.start_ms) & ~people.is_member & (people.leave_ms > spec.end_ms - 1)
-    targets = rng.permutation(np.flatnonzero(carded)).tolist()
+    settled = (people.signup_ms < spec.start_ms) & ~people.is_member & (people.leave_ms >= spec.end_ms)
+    targets = rng.permutation(np.flatnonzero(settled)).tolist()
     rings = []
     for number, plan in enumerate(drafts):
         users = [accounts.pop() for _ in range(plan.own)]
@@ -166,7 +181,6 @@ def _plan(
     start = spec.start_ms + int(rng.uniform(0.0, 0.6) * world)
     end = min(spec.end_ms, start + int(np.clip(rng.lognormal(2.9, 0.6), 3, 90) * DAY_MS))
     n = len(users) + len(victims)
-    joined = _joins(n, habits.tempo, start, end, rng)
     order = rng.permutation(n).tolist()  # mules and victims come in any order
     everyone = [(user, False) for user in users] + [(user, True) for user in victims]
     everyone = [everyone[k] for k in order]
@@ -182,7 +196,7 @@ def _plan(
         end_ms=end,
         dormant_ms=dormant,
         users=[user for user, _ in everyone],
-        joined_ms=joined,
+        joined_ms=[],
         victim=[victim for _, victim in everyone],
         camouflaged=[
             bool(rng.random() < habits.camouflage) and not victim and place > 1
@@ -190,27 +204,26 @@ def _plan(
         ],
         parents=_parents(n, habits.shape, rng),
     )
+    ring.joined_ms = np.sort(ring.awake(_joins(n, habits.tempo, start, end, rng))).tolist()
     _equip(ring, pools, rng)
     for member, user in enumerate(ring.users):
         if ring.victim[member]:
             continue
         if rng.random() >= habits.aged or people.signup_ms[user] >= spec.start_ms:
-            people.signup_ms[user] = joined[member]
-        if not ring.camouflaged[member]:
-            people.leave_ms[user] = max(end, joined[member] + DAY_MS)
-        else:
-            people.leave_ms[user] = spec.end_ms
+            people.signup_ms[user] = ring.joined_ms[member]
+        people.leave_ms[user] = spec.end_ms if ring.camouflaged[member] else end
     return ring
 
 
-def _joins(n: int, tempo: str, start: int, end: int, rng: np.random.Generator) -> list[int]:
-    """Returns `n` ascending times: all within days, evenly, or ever faster."""
+def _joins(n: int, tempo: str, start: int, end: int, rng: np.random.Generator) -> Ints:
+    """Returns `n` times, at waking hours: all within days, evenly, or ever faster."""
     if tempo == "burst":
-        at = rng.exponential(rng.uniform(0.2, 2.0) * DAY_MS, n)
-        at = np.minimum(at, (end - start) * 0.7)
+        after = rng.exponential(rng.uniform(0.2, 2.0) * DAY_MS, n)
     else:
-        at = (end - start) * 0.8 * rng.random(n) ** (1.0 if tempo == "steady" else 0.45)
-    return [start + int(x) for x in np.sort(at)]
+        after = (end - start) * 0.8 * rng.random(n) ** (1.0 if tempo == "steady" else 0.45)
+    days = start + np.minimum(after, (end - start) * 0.8).astype(np.int64)
+    at = at_waking_hours(days, np.zeros(n), rng)
+    return np.where((at >= start) & (at < end), at, days)
 
 
 def _parents(n: int, shape: str, rng: np.random.Generator) -> list[int]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.simulate.hours import WEEK_MEAN, at_waking_hours, hour, takes_place, weekday
 from fraudgraph.simulate.identifiers import NONE, Pools
-from fraudgraph.simulate.spec import DAY_MS, HOUR_MS, MINUTE_MS
+from fraudgraph.simulate.spec import DAY_MS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
     Bools = npt.NDArray[np.bool_]
-
-# Share of a day's visits per hour of local time: quiet nights, a lunch peak, a higher one after dinner.
-_HOURS = np.array([10, 5, 3, 2, 2, 4, 9, 18, 28, 34, 38, 42, 48, 46, 40, 38, 40, 46, 54, 62, 68, 62, 44, 24.0])
-# Monday … Sunday.
-_WEEK = np.array([1.0, 0.97, 0.96, 0.95, 0.92, 0.86, 1.0])
 
 
 @dataclass(slots=True)
@@ -78,18 +74,18 @@ def visits(people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generat
     start, end = spec.start_ms, spec.end_ms
     opened = np.maximum(people.signup_ms, start)
     span = np.maximum(people.leave_ms - opened, 0)
-    expected = people.sessions_per_day * span / DAY_MS / 0.95
-    count = rng.poisson(expected)
-    user = np.repeat(np.arange(len(people)), count)
-    ts = _times(people, user, opened, span, start, rng)
-    kept = (ts >= opened[user]) & (ts < end)
+    expected = people.sessions_per_day * span / DAY_MS / WEEK_MEAN
+    user = np.repeat(np.arange(len(people)), rng.poisson(expected))
+    ts = opened[user] + (rng.random(len(user)) * span[user]).astype(np.int64)
+    ts = at_waking_hours(ts, people.night_shift[user], rng)
+    kept = (ts >= opened[user]) & (ts < end) & takes_place(ts, rng)
     user, ts = user[kept], ts[kept]
     new = np.flatnonzero((people.signup_ms >= start) & (people.signup_ms < end))
     # Most accounts from before come early once; a new account is opened in order to look around or to buy.
     comes = people.is_member | (rng.random(len(people)) < 0.5)
     old = np.flatnonzero((people.signup_ms < start) & comes)
     early = start + (rng.beta(1.0, 4.0, len(old)) * (end - start)).astype(np.int64)
-    early = start + (early - start) // DAY_MS * DAY_MS + _clock(people.night_shift[old], rng)
+    early = at_waking_hours(early, people.night_shift[old], rng)
     keep = early < end
     users = np.concatenate([user, old[keep], new])
     times = np.concatenate([ts, early[keep], people.signup_ms[new]])
@@ -98,21 +94,6 @@ def visits(people: People, spec: WorldSpec, pools: Pools, rng: np.random.Generat
     quiet = np.zeros(len(users), dtype=np.bool_)
     quiet[len(user) : len(users) - len(new)] = True
     return _furnish(people, users, times, start, signup, quiet, pools, rng)
-
-
-def _times(people: People, user: Ints, opened: Ints, span: Ints, start_ms: int, rng: np.random.Generator) -> Ints:
-    """Returns a time per visit: any day of the account's life, by weekday, at the person's hours; -1 to drop."""
-    rough = opened[user] + (rng.random(len(user)) * span[user]).astype(np.int64)
-    day = (rough - start_ms) // DAY_MS
-    weekday = ((start_ms // DAY_MS + day + 3) % 7).astype(np.int64)  # 1970-01-01 was a Thursday
-    ts = start_ms + day * DAY_MS + _clock(people.night_shift[user], rng)
-    return np.where(rng.random(len(user)) < _WEEK[weekday], ts, -1)
-
-
-def _clock(shift: Floats, rng: np.random.Generator) -> Ints:
-    """Returns times of day in ms, by the shop's hours and the person's own shift."""
-    hour = rng.choice(24, size=len(shift), p=_HOURS / _HOURS.sum()) + rng.random(len(shift)) + shift
-    return (hour % 24 * HOUR_MS).astype(np.int64)
 
 
 def _furnish(
@@ -202,9 +183,8 @@ def _places(people: People, user: Ints, ts: Ints, start_ms: int, rng: np.random.
     """Returns the network and the device of each visit."""
     s = len(user)
     place, gadget = rng.random(s), rng.random(s)
-    hour = ts % DAY_MS // HOUR_MS
-    weekday = (ts // DAY_MS + 3) % 7
-    working = (people.office_ip[user] != NONE) & (weekday < 5) & (hour >= 8) & (hour < 18) & (place < 0.45)
+    employed = (people.office_ip[user] != NONE) & (weekday(ts) < 5)
+    working = employed & (hour(ts) >= 8) & (hour(ts) < 18) & (place < 0.45)
     mobile = ~working & (place > 0.7)
     lease = np.minimum((ts - start_ms) // people.lease_ms[user], people.home_ips.shape[1] - 1)
     home = people.home_ips[user, lease]
@@ -223,8 +203,3 @@ def _places(people: People, user: Ints, ts: Ints, start_ms: int, rng: np.random.
     device = np.where(kiosk, people.kiosk[user], device)
     ip = np.where(kiosk, people.wifi_ips[people.kiosk[user] % len(people.wifi_ips)], ip)
     return ip, np.where(rng.random(s) < 0.03, NONE, device)
-
-
-def minutes_later(ts: Ints, mean_minutes: float, rng: np.random.Generator) -> Ints:
-    """Returns times shortly after `ts`."""
-    return ts + 1 + rng.exponential(mean_minutes * MINUTE_MS, len(ts)).astype(np.int64)

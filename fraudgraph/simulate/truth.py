@@ -16,7 +16,7 @@ from fraudgraph.simulate.spec import DAY_MS
 if TYPE_CHECKING:
     from typing import Any
 
-    from fraudgraph.simulate.ledger import Chargeback, Events
+    from fraudgraph.simulate.ledger import Chargebacks, Events
     from fraudgraph.simulate.people import Group, People
     from fraudgraph.simulate.rings import Ring
     from fraudgraph.simulate.spec import WorldSpec
@@ -39,7 +39,7 @@ class LabelTruth:
 
 
 def reports(
-    spec: WorldSpec, rings: list[Ring], people: People, backs: Chargeback, pools: Pools, rng: np.random.Generator
+    spec: WorldSpec, rings: list[Ring], people: People, backs: Chargebacks, pools: Pools, rng: np.random.Generator
 ) -> list[LabelTruth]:
     """Returns all labels in order of arrival: banks about orders, analysts about some accounts, some wrong."""
     labels = [

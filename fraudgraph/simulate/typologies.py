@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,14 +34,14 @@ _COLUMN = {
 _WHEREABOUTS = (EntityKind.DEVICE, EntityKind.IP)
 
 
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What the acts of a ring need besides the ring."""
 
-    def __init__(self, spec: WorldSpec, people: People, pools: Pools, rng: np.random.Generator) -> None:
-        self.spec = spec
-        self.people = people
-        self.pools = pools
-        self.rng = rng
+    spec: WorldSpec
+    people: People
+    pools: Pools
+    rng: np.random.Generator
 
 
 def commit_fraud(rings: list[Ring], sessions: Sessions, scene: Scene) -> Sessions:
@@ -55,11 +56,10 @@ def commit_fraud(rings: list[Ring], sessions: Sessions, scene: Scene) -> Session
         theirs = np.concatenate([order[span] for span in spans])
         kept[theirs] = False
         own = _busy(ring, sessions.take(theirs), scene)
-        rows = [np.flatnonzero(own.user == user) for user in ring.users]
+        rows = [_during(ring, user, own) for user in ring.users]
         bent += _ACTS[ring.typology](ring, rows, own, scene)
-        for member in range(len(rows)):
-            if not ring.victim[member]:
-                wear(ring, member, _during(ring, rows[member], own), own, scene.rng)
+        for member, mine in enumerate(rows):
+            wear(ring, member, mine, own, scene.rng)
         bent.append(own)
     return Sessions.concatenate([sessions.take(kept), *bent])
 
@@ -70,24 +70,25 @@ def _busy(ring: Ring, own: Sessions, scene: Scene) -> Sessions:
     innocent = np.isin(own.user, [user for user, quiet in zip(ring.users, ring.camouflaged, strict=True) if quiet])
     if ring.dormant_ms is not None:
         asleep = (own.ts >= ring.dormant_ms[0]) & (own.ts < ring.dormant_ms[1])
-        own = own.take(~asleep | innocent | own.signup)
+        own = own.take(~asleep | innocent)
     parts = [own]
     for user, joined, tools in zip(ring.users, ring.joined_ms, ring.tools, strict=True):
         mine = np.flatnonzero(own.user == user)
-        lacking = max(map(len, tools.values()), default=0) - len(_during(ring, mine, own))
+        lacking = max(map(len, tools.values()), default=0) - len(_during(ring, user, own))
         if lacking > 0 and len(mine):
             more = own.take(mine[rng.integers(0, len(mine), lacking)])
-            more.ts = joined + (rng.random(lacking) * (ring.end_ms - joined)).astype(np.int64)
+            more.ts = ring.awake(joined + (rng.random(lacking) * (ring.end_ms - joined)).astype(np.int64))
             more.signup[:] = False
             more.login[:] = True
+            more.amount = amounts(scene.people.spend[more.user], rng)
             parts.append(more)
     own = Sessions.concatenate(parts)
     return own.take(np.lexsort((own.ts, own.user)))
 
 
-def _during(ring: Ring, rows: Ints, own: Sessions) -> Ints:
-    """Returns those of `rows` that lie in the ring's time."""
-    return rows[(own.ts[rows] >= ring.start_ms) & (own.ts[rows] <= ring.end_ms)]
+def _during(ring: Ring, user: int, own: Sessions) -> Ints:
+    """Returns the rows of a user that lie in the ring's time."""
+    return np.flatnonzero((own.user == user) & (own.ts >= ring.start_ms) & (own.ts <= ring.end_ms))
 
 
 def wear(
@@ -119,7 +120,7 @@ def wear(
             if seen.any() or rng.random() < ring.habits.hidden:
                 continue
             free = rows[~np.isin(column[rows], tools)]
-            row = (free if len(free) else rows)[int(rng.integers(0, len(free) or len(rows)))]
+            row = rng.choice(free if len(free) else rows)
             column[row] = tool
             if kind in (EntityKind.CARD, EntityKind.ADDRESS, EntityKind.PHONE):
                 sessions.order[row] = True
@@ -162,6 +163,7 @@ def _payment_abuse(ring: Ring, rows: list[Ints], sessions: Sessions, scene: Scen
     for name in ("signup", "login", "order"):
         getattr(tests, name)[:] = False
     tests.probe[:] = True
+    tests.ring[:] = ring.number
     tests.fails = rng.random(count) < rng.uniform(0.3, 0.8)
     tests.token = tokens(count, rng)
     for member, user in enumerate(ring.users):
@@ -176,10 +178,11 @@ def _account_takeover(ring: Ring, rows: list[Ints], sessions: Sessions, scene: S
     for member, user in enumerate(ring.users):
         if not ring.victim[member]:
             continue
-        count = max(int(rng.integers(1, 4)), *map(len, ring.tools[member].values()))
+        count = max(int(rng.integers(1, 4)), max(map(len, ring.tools[member].values()), default=0))
         times = ring.joined_ms[member] + np.sort(rng.exponential(20 * HOUR_MS, count)).astype(np.int64)
+        times = ring.awake(np.minimum(times, ring.end_ms - 1))
         users = np.full(count, user)
-        entered = _blank(users, np.minimum(times, scene.spec.end_ms - HOUR_MS), scene.people)
+        entered = _blank(users, times, scene.people)
         entered.ring[:] = ring.number
         entered.order = rng.random(count) < 0.25 + 0.6 * ring.habits.effort
         entered.login[:] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -79,11 +79,16 @@ def test_some_members_share_nothing_directly_though_the_chain_ties_them(shop: Sh
     assert indirect >= len(shop.truth["rings"]) // 3
 
 
-def test_fraudulent_orders_are_orders_of_members(shop: Shop) -> None:
-    buyer = {event.order_id: event.user_id for event in shop.of("Order")}
+def test_fraudulent_orders_are_members_orders_in_the_rings_time(shop: Shop) -> None:
+    orders = {event.order_id: event for event in shop.of("Order")}
     for ring in shop.truth["rings"]:
         own = {member["user_id"] for member in ring["members"]}
-        assert {buyer[order] for order in ring["orders"]} <= own
+        assert {orders[order].user_id for order in ring["orders"]} <= own
+        late = timedelta(hours=3)
+        first, last = moment(ring["active_from"]), moment(ring["active_until"])
+        assert all(first <= orders[order].ts <= last + late for order in ring["orders"])
+        pause, resume = map(moment, ring["dormant"] or (ring["active_until"], ring["active_until"]))
+        assert not [order for order in ring["orders"] if pause + late < orders[order].ts < resume]
     assert sum(bool(ring["orders"]) for ring in shop.truth["rings"]) >= 0.8 * len(shop.truth["rings"])
 
 
