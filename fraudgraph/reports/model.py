@@ -180,7 +180,7 @@ def _money_lines(snapshot: RingSnapshot, cash: RingMoney, found: tuple[Fact, ...
     lines = []
     looped = any(f.kind == "refund-loop" for f in found)
     for m in cash.by_currency:
-        if m.orders:
+        if m.orders or m.at_risk_minor or m.refunded_minor:
             parts = [f"{money(m.exposed_minor, m.currency)} can still be lost"]
             if m.charged_back_minor:
                 parts.append(f"{money(m.charged_back_minor, m.currency)} lost to chargebacks")

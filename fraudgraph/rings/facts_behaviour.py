@@ -9,7 +9,9 @@ from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, median, weigh
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import DAY_MS, HOUR_MS, between, count, duration, listed, minute, money_list, of
 
-BURST_WINDOWS_MS = (DAY_MS, 7 * DAY_MS)
+BURST_WINDOWS = ((0.8, 24), (0.5, 168))
+"""What a full window weighs, and its hours."""
+
 VELOCITY_WINDOW_MS = DAY_MS
 VELOCITY_ORDERS = 5
 TESTING_DECLINES = 5
@@ -24,30 +26,29 @@ def sentence(text: str) -> str:
 
 
 def bursts(view: RingView) -> Iterator[Draft]:
-    """Half of the members or more were first seen within 24 hours, or else within 7 days."""
+    """Half of the members or more were first seen within 24 hours, or within 7 days: whichever weighs more."""
     first = sorted((u.first_ms, u.user_id) for u in view.users.values())
-    for window_ms in BURST_WINDOWS_MS:
-        start, end = densest(first, window_ms)
-        n = end - start
-        if n < 3 or 2 * n < view.size:
-            continue
-        first_ms, last_ms = first[start][0], first[end - 1][0]
-        yield Draft(
-            sentence(
-                f"{of(n, view.size, 'account')} of the ring were first seen within {duration(last_ms - first_ms)}"
-                f" of each other, {between(first_ms, last_ms)}."
-            ),
-            weighed((0.8 if window_ms == DAY_MS else 0.5) * n / view.size),
-            {
-                "window_hours": window_ms // HOUR_MS,
-                "members": n,
-                "ring_users": view.size,
-                "first_ms": first_ms,
-                "last_ms": last_ms,
-                "user_ids": tuple(u for _, u in first[start:end]),
-            },
-        )
+    slices = [(factor, hours, *densest(first, hours * HOUR_MS)) for factor, hours in BURST_WINDOWS]
+    factor, hours, start, end = max(slices, key=lambda row: row[0] * (row[3] - row[2]))
+    n = end - start
+    if n < 3 or 2 * n < view.size:
         return
+    first_ms, last_ms = first[start][0], first[end - 1][0]
+    yield Draft(
+        sentence(
+            f"{of(n, view.size, 'account')} of the ring were first seen within {duration(last_ms - first_ms)}"
+            f" of each other, {between(first_ms, last_ms)}."
+        ),
+        weighed(factor * n / view.size),
+        {
+            "window_hours": hours,
+            "members": n,
+            "ring_users": view.size,
+            "first_ms": first_ms,
+            "last_ms": last_ms,
+            "user_ids": tuple(u for _, u in first[start:end]),
+        },
+    )
 
 
 def velocity(view: RingView) -> Iterator[Draft]:

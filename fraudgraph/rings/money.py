@@ -57,7 +57,7 @@ class RingMoney:
         by_currency: the main currency first, then by code.
         currency: the main currency, ISO 4217 numeric; 0 where the ring has no money.
         value_at_risk_minor: in the main currency.
-        from_transfers: the ring has no orders, and its value at risk is what its members sent.
+        from_transfers: orders put nothing at risk, and the value at risk is what members sent.
     """
 
     by_currency: tuple[CurrencyMoney, ...]
@@ -74,12 +74,13 @@ class RingMoney:
 def ring_money(snapshot: RingSnapshot) -> RingMoney:
     """Returns a ring's money.
 
-    Value at risk is, in the main currency, the sum over orders of exposure + charged back. The main currency is
-    the one with the largest such sum in minor units; of equals, the lower code. A ring without any order (payments
-    between persons) has at risk what its members sent; a snapshot knows only what they sent to each other.
+    Value at risk is, in the main currency, the sum over orders of exposure + charged back: what banks took back is lost
+    whatever else became of the order. The main currency is the one with the largest such sum in minor units; of equals,
+    the lower code. Where orders put nothing at risk (payments between persons), it is what members sent; a snapshot
+    knows only what they sent to each other.
     """
     by_currency = _sums(snapshot.orders, snapshot.transfers)
-    from_transfers = not snapshot.orders
+    from_transfers = not any(m.at_risk_minor for m in by_currency)
 
     def value(m: CurrencyMoney) -> int:
         return m.transferred_minor if from_transfers else m.at_risk_minor
@@ -93,12 +94,11 @@ def ring_money(snapshot: RingSnapshot) -> RingMoney:
 
 
 def user_money(snapshot: RingSnapshot) -> dict[str, dict[int, int]]:
-    """Returns per member and currency what is at risk on their orders, or what they sent in a ring without orders."""
+    """Returns per member and currency what is at risk on their orders, or what they sent where orders risk nothing."""
     found: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for order in snapshot.orders:
-        at_risk = _exposure(order) + (0 if order.declined else order.charged_minor)
-        found[order.user_id][order.currency] += at_risk
-    if not snapshot.orders:
+        found[order.user_id][order.currency] += _exposure(order) + order.charged_minor
+    if not any(minor for amounts in found.values() for minor in amounts.values()):
         for transfer in snapshot.transfers:
             if transfer.kind == "transfer":
                 found[transfer.from_user_id][transfer.currency] += transfer.amount_minor
@@ -112,12 +112,11 @@ def _exposure(order: SnapshotOrder) -> int:
 def _sums(orders: Iterable[SnapshotOrder], transfers: Iterable[SnapshotTransfer]) -> list[CurrencyMoney]:
     sums: dict[int, list[int]] = defaultdict(lambda: [0] * 6)
     for order in orders:
-        if order.declined:
-            continue
         row = sums[order.currency]
-        row[0] += 1
-        row[1] += order.amount_minor
-        row[2] += _exposure(order)
+        if not order.declined:
+            row[0] += 1
+            row[1] += order.amount_minor
+            row[2] += _exposure(order)
         row[3] += order.charged_minor
         row[4] += order.refunded_minor
     for transfer in transfers:

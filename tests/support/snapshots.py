@@ -150,15 +150,17 @@ class Builder:
 def engine_value(snapshot: RingSnapshot) -> tuple[int, int]:
     """Returns (value at risk, main currency) the way the engine's loop adds it up, to compare `ring_money` with."""
     sums: dict[int, int] = defaultdict(int)
+    sent: dict[int, int] = defaultdict(int)
     for o in snapshot.orders:
-        if not o.declined:
-            sums[o.currency] += (
-                order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, False) + o.charged_minor
-            )
-    if not snapshot.orders:
-        for t in snapshot.transfers:
-            if t.kind == "transfer":
-                sums[t.currency] += t.amount_minor
+        exposed = order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined)
+        sums[o.currency] += exposed + o.charged_minor
+        sent[o.currency] += 0
+    for t in snapshot.transfers:
+        if t.kind == "transfer":
+            sums[t.currency] += 0
+            sent[t.currency] += t.amount_minor
+    if not any(sums.values()):
+        sums = sent
     if not sums:
         return 0, 0
     currency = min(sums, key=lambda c: (-sums[c], c))
