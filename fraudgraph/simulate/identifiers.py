@@ -69,10 +69,6 @@ class Pools:
         self._next[kind] = first + count
         return np.arange(first, first + count, dtype=np.int64)
 
-    def count(self, kind: EntityKind) -> int:
-        """Returns how many identifiers of `kind` were handed out."""
-        return self._next[kind]
-
     def text(self, kind: EntityKind, ids: Ints) -> list[str]:
         """Returns the text of each identifier."""
         return self._texts[kind](np.asarray(ids, dtype=np.int64))
@@ -89,9 +85,9 @@ class Pools:
         """Returns the browser of each device."""
         return [_AGENTS[x] for x in (_mixed(devices, int(self._salt[9])) % len(_AGENTS)).tolist()]
 
-    def countries(self, users: Ints) -> list[str]:
-        """Returns the country of each user."""
-        return [_COUNTRIES[x] for x in (_mixed(users, int(self._salt[10])) % len(_COUNTRIES)).tolist()]
+    def countries(self, addresses: Ints) -> list[str]:
+        """Returns the country of each home address."""
+        return [_COUNTRIES[x] for x in (_mixed(addresses, int(self._salt[10])) % len(_COUNTRIES)).tolist()]
 
     def _decimal(self, ids: Ints, digits: int, salt: int) -> Ints:
         """Returns a bijection of the integers below `10 ** digits` (an affine map with a unit of that ring)."""

@@ -110,6 +110,7 @@ def _furnish(
     s = len(user)
     ip, device = _places(people, user, ts, start_ms, rng)
     address, phone = _deliveries(people, user, rng)
+    phone = np.where(signup, people.phone[user], phone)
     order = (rng.random(s) < np.where(signup, 0.45, people.order_share[user])) & ~quiet
     risky = people.decline_rate[user]
     declines = np.where(order & (rng.random(s) < risky), rng.geometric(0.6, s), 0)

@@ -19,7 +19,7 @@ from fraudgraph.simulate.truth import LabelTruth, reports, truth_document
 from fraudgraph.simulate.typologies import Scene, commit_fraud
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -45,6 +45,7 @@ class World:
 
     Attributes:
         events: in order of time; identifiers as integers, whose text `pools` writes.
+        homes: `[users]` home addresses, whose country the events carry.
         rings: the planned rings.
         groups: innocent people who share something.
         labels: what is reported, with the times at which it arrives.
@@ -53,6 +54,7 @@ class World:
     spec: WorldSpec
     pools: Pools
     events: Events
+    homes: npt.NDArray[np.int64]
     rings: list[Ring]
     groups: list[Group]
     labels: list[LabelTruth]
@@ -73,7 +75,7 @@ class World:
         stamps = np.datetime_as_string(part.ts.astype("datetime64[ms]"), unit="ms", timezone="UTC").tolist()
         ids = self.pools.event_ids(np.arange(first, first + len(part)))
         users = _written(self.pools, EntityKind.USER, part.user)
-        countries = self.pools.countries(part.user)
+        countries = self.pools.countries(self.homes[part.user])
         rows = [
             {"type": EventType(kind).name.lower(), "event_id": event_id, "ts": ts, "user_id": user, "country": country}
             for kind, event_id, ts, user, country in zip(part.type.tolist(), ids, stamps, users, countries, strict=True)
@@ -107,25 +109,31 @@ def simulate(spec: WorldSpec) -> World:
     sessions = commit_fraud(rings, visits(people, spec, pools, visits_rng), Scene(spec, people, pools, acts_rng))
     events, chargebacks = record(sessions, rings, people, spec, ledger_rng)
     labels = reports(spec, rings, people, chargebacks, pools, labels_rng)
-    return World(spec, pools, events, rings, people.groups, labels)
+    return World(spec, pools, events, people.address, rings, people.groups, labels)
 
 
 def write_world(world: World, folder: Path) -> None:
-    """Writes `events.jsonl` and `truth.json` into `folder`, which is made where absent.
+    """Writes `truth.json` and then `events.jsonl` into `folder`, which is made where absent; each whole or not at all.
 
     Raises:
         DependencyError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "events.jsonl").open("wb") as out:
-            out.writelines(world.lines())
         document = msgspec.json.format(msgspec.json.encode(world.truth()), indent=1)
-        (folder / "truth.json").write_bytes(document + b"\n")
+        _write(folder / "truth.json", [document, b"\n"])
+        _write(folder / "events.jsonl", world.lines())
     except OSError as error:
         raise DependencyError(
             f"cannot write the world ({error.strerror})", do="Name a folder that you may write to, with room in it."
         ) from error
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    with part.open("wb") as out:
+        out.writelines(chunks)
+    part.replace(path)
 
 
 def _written(pools: Pools, kind: EntityKind, ids: npt.NDArray[np.int64]) -> list[str]:
