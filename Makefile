@@ -26,7 +26,7 @@ lock: $(UV)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements/tools.in -o requirements/tools.lock
 
 demo: setup
-	$(BIN)/python -m fraudgraph.demo
+	$(BIN)/fraudgraph demo --out demo-out
 
 lint: setup
 	$(BIN)/ruff check .

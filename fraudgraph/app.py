@@ -6,7 +6,9 @@ Heavy rooms are imported inside the functions: a reader of a store must start wi
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +16,19 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KEY_VARIABLE, Settings
 
 if TYPE_CHECKING:
+    from fraudgraph.daemon import Daemon
+    from fraudgraph.engine import Engine
+    from fraudgraph.events.decoder import Decoder
     from fraudgraph.events.keys import KeyRing
+    from fraudgraph.events.pseudonyms import Pseudonymiser
     from fraudgraph.events.resolver import Resolver
+    from fraudgraph.events.vault import Vault
+    from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
-    from fraudgraph.stores.port import StoreReader
+    from fraudgraph.stores.port import Store, StoreReader
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 
 
 def open_reader(settings: Settings) -> StoreReader:
@@ -59,23 +70,167 @@ def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -
     return keys
 
 
+def open_vault(settings: Settings, reader: StoreReader, environment: Mapping[str, str] = os.environ) -> Vault:
+    """Returns what opens the original bytes of this store's dead letters.
+
+    Raises:
+        ConfigurationError: the key is missing, or another one than the store was written under.
+    """
+    from fraudgraph.events.vault import Vault
+
+    keys = read_keys(settings, environment)
+    _bound_pseudonymiser(keys, reader)
+    return Vault(keys.vault)
+
+
 def open_resolver(settings: Settings, reader: StoreReader, environment: Mapping[str, str] = os.environ) -> Resolver:
     """Returns what turns identifiers into the pseudonyms of this store.
 
     Raises:
         ConfigurationError: the key is missing, or another one than the store was written under.
     """
-    from fraudgraph.events.pseudonyms import Pseudonymiser
     from fraudgraph.events.resolver import Resolver
 
-    pseudonymiser = Pseudonymiser(read_keys(settings, environment).pseudonyms)
+    pseudonymiser = _bound_pseudonymiser(read_keys(settings, environment), reader)
+    return Resolver(pseudonymiser, default_region=settings.identity.default_region or None)
+
+
+def _bound_pseudonymiser(keys: KeyRing, reader: StoreReader) -> Pseudonymiser:
+    from fraudgraph.events.pseudonyms import Pseudonymiser
+
+    pseudonymiser = Pseudonymiser(keys.pseudonyms)
     bound = reader.meta()["key_id"]
     if bound and bound != pseudonymiser.key_id:
         raise ConfigurationError(
             f"the store was written under key {bound}, and the key given is {pseudonymiser.key_id}",
             do=f"Set {KEY_VARIABLE}, or put back the key file, as it was when the store was written.",
         )
-    return Resolver(pseudonymiser, default_region=settings.identity.default_region or None)
+    return pseudonymiser
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A daemon that is ready to run on a store; `key_made` is the key file that was made for it just now."""
+
+    daemon: Daemon
+    store: Store
+    key_made: Path | None
+
+
+@contextmanager
+def open_ingest(
+    settings: Settings, paths: Sequence[str | Path], environment: Mapping[str, str] = os.environ
+) -> Iterator[Ingest]:
+    """Opens the files and the store, binds the store to key and policy, and closes both at the end.
+
+    Raises:
+        ConfigurationError, DependencyError, StoreError: one of them cannot be used; the message says why.
+    """
+    from fraudgraph.daemon import Daemon
+    from fraudgraph.streams.files import FileStream
+
+    with closing(FileStream(paths)) as stream, _open_writer(settings, environment) as writer:
+        daemon = Daemon(
+            stream,
+            make_decoder(settings, writer.keys),
+            make_engine(settings),
+            writer.store,
+            batch_events=settings.ingest.batch_events,
+        )
+        yield Ingest(daemon, writer.store, writer.key_made)
+
+
+def replay(
+    settings: Settings, *, reasons: Collection[str] | None = None, environment: Mapping[str, str] = os.environ
+) -> Replayed:
+    """Tries the store's dead letters once more; see `fraudgraph.replay`."""
+    from fraudgraph.events.vault import Vault
+    from fraudgraph.replay import replay_dead_letters
+
+    with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
+        _bound_pseudonymiser(read_keys(settings, environment), reader)
+    with _open_writer(settings, environment) as writer:
+        return replay_dead_letters(
+            writer.store,
+            make_decoder(settings, writer.keys),
+            make_engine(settings),
+            Vault(writer.keys.vault),
+            reasons=reasons,
+            batch_events=settings.ingest.batch_events,
+        )
+
+
+def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:
+    """Returns the decoder that the settings describe.
+
+    Raises:
+        ConfigurationError: the default currency is none.
+    """
+    from fraudgraph.events.decoder import Decoder
+    from fraudgraph.events.pseudonyms import Pseudonymiser
+    from fraudgraph.events.rejected import Rejected
+    from fraudgraph.events.vault import Vault
+
+    try:
+        return Decoder(
+            Pseudonymiser(keys.pseudonyms),
+            Vault(keys.vault),
+            default_region=settings.identity.default_region or None,
+            default_currency=settings.identity.default_currency or None,
+        )
+    except Rejected:
+        raise ConfigurationError(
+            f"identity.default_currency {settings.identity.default_currency} is no currency",
+            do="Give an ISO 4217 code such as EUR.",
+        ) from None
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Returns the engine that the settings describe."""
+    from fraudgraph.alerts.policy import AlertPolicy
+    from fraudgraph.engine import Engine, EngineRules
+    from fraudgraph.events.clock import ClockRules
+    from fraudgraph.scoring.structural import StructuralScorer
+
+    rules = EngineRules(
+        clock=ClockRules(
+            allowed_lateness_ms=settings.time.allowed_lateness_minutes * MINUTE_MS,
+            max_skew_ms=settings.time.max_skew_hours * HOUR_MS,
+        ),
+        priority=settings.priority,
+        alerts=AlertPolicy(min_probability=settings.alerts.min_probability),
+        min_users=settings.rings.min_users,
+        max_users=settings.rings.max_users,
+    )
+    return Engine(settings.links, rules, StructuralScorer())
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    store: Store
+    keys: KeyRing
+    key_made: Path | None
+
+
+@contextmanager
+def _open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator[_Writer]:
+    """Opens the store for writing, under its own key; only a new store gets a new key."""
+    from fraudgraph.events.keys import load_key
+    from fraudgraph.events.pseudonyms import Pseudonymiser
+    from fraudgraph.stores.url import open_store
+
+    with closing(open_store(settings.store.url, settings.links, settings.priority)) as store:
+        file = key_file(settings)
+        if store.meta()["key_id"]:
+            keys, made = read_keys(settings, environment), False
+        else:
+            keys, made = load_key(environment, file)
+        store.bind(
+            key_id=Pseudonymiser(keys.pseudonyms).key_id,
+            policy_hash=settings.links.hash,
+            policy_version=settings.links.version,
+        )
+        yield _Writer(store, keys, file if made else None)
 
 
 def render_report(report: RingReport, format: str, *, picture: Path | None = None, beside: Path | None = None) -> str:

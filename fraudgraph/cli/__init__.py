@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fraudgraph import __version__
-from fraudgraph.cli import config, doctor, find, link, rings, schema, simulate, tables
+from fraudgraph.cli import config, dead_letters, demo, doctor, find, ingest, link, rings, schema, simulate, tables
 from fraudgraph.errors import FraudgraphError
 
 if TYPE_CHECKING:
@@ -73,15 +73,18 @@ def _root(
     """Finds fraud rings in a shop's event stream and explains them from evidence."""
 
 
+app.command("demo", epilog="Example: fraudgraph demo --out demo-out")(demo.demo)
 app.command("simulate", epilog="Example: fraudgraph simulate --seed 7 --users 20000 --days 30 --out world/")(
     simulate.simulate
 )
 app.command(
     "import", epilog="Example: fraudgraph import configs/datasets/p2p.toml ../shared/data/p2p --out events.jsonl"
 )(tables.import_)
+app.command("ingest", epilog="Example: fraudgraph ingest world/events.jsonl --store sqlite:///shop.db")(ingest.ingest)
 app.add_typer(rings.commands, name="rings")
 app.command("link", epilog="Example: fraudgraph link u1001 u1002 --store sqlite:///shop.db")(link.link)
 app.command("find", epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt")(find.find)
+app.add_typer(dead_letters.commands, name="dead-letters")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
 app.add_typer(schema.commands, name="schema")
 app.add_typer(config.commands, name="config")

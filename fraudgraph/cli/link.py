@@ -60,7 +60,8 @@ def _print_path(path: LinkPath, user_a: str, user_b: str) -> None:
     from fraudgraph.rings.facts_words import count, minute
 
     def use(of: PathUse) -> str:
-        return f"{count(of.count, 'use')}, {minute(of.first_ms)} to {minute(of.last_ms)}"
+        first, last = minute(of.first_ms), minute(of.last_ms)
+        return f"{count(of.count, 'use')}, {first}" + (f" to {last}" if last != first else "")
 
     steps = count(len(path.steps), "identifier")
     typer.echo(f"{plain(user_a)} and {plain(user_b)} are tied by {steps}, strength {path.strength:.2f} (times in UTC)")

@@ -128,7 +128,8 @@ def _resolve(resolver: Resolver, kind: EntityKind, question: Question) -> tuple[
 
 
 def _unusable(name: str, rejected: Rejected) -> UsageError:
+    why = rejected.refusal.detail.removeprefix(f"{name}: ")
     return UsageError(
-        f"the {name} cannot be used: {rejected.refusal.detail}",
+        f"the {name} cannot be used: {why}",
         do="Give it as the shop's events have it; phone numbers with +, or with --country.",
     )

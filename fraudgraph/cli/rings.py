@@ -11,14 +11,12 @@ import typer
 
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import (
-    Column,
     console,
     json_text,
     note,
     print_csv,
     print_json,
     print_ndjson,
-    print_table,
     write_bytes,
     write_text,
 )
@@ -200,7 +198,7 @@ def _read_report(ring_id: str, settings: Settings) -> RingReport:
 
 
 def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:
-    from fraudgraph.cli.queue import FIELDS
+    from fraudgraph.cli.queue import FIELDS, print_rows
     from fraudgraph.reports.json import ring_json, ring_list_json
 
     if format is ListFormat.JSON:
@@ -210,39 +208,7 @@ def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:
     elif format is ListFormat.CSV:
         print_csv(FIELDS, (ring_json(row).values() for row in rows))
     elif rows:
-        _print_rows(rows)
-
-
-def _print_rows(rows: list[ListedRing]) -> None:
-    from fraudgraph.reports.json import shown_priority
-    from fraudgraph.rings.facts_words import minute, money
-
-    columns = [
-        Column("ring"),
-        Column("status"),
-        Column("prob.", right=True),
-        Column("priority", right=True),
-        Column("at risk", right=True),
-        Column("users", right=True),
-        Column("last seen (UTC)"),
-        Column("reason", folds=True),
-    ]
-    print_table(
-        columns,
-        [
-            [
-                row.ring_id,
-                row.status,
-                f"{row.probability:.2f}",
-                f"{shown_priority(row.priority):,.2f}",
-                money(row.value_at_risk_minor, row.currency),
-                f"{row.users:,}",
-                minute(row.last_seen_ms),
-                row.reason,
-            ]
-            for row in rows
-        ],
-    )
+        print_rows(rows)
 
 
 def _why_empty(watermark_ms: int, min_users: int) -> str:

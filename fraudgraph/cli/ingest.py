@@ -1,0 +1,138 @@
+"""`fraudgraph ingest`: events go in, rings come out."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
+from fraudgraph.cli.output import note, print_json, without_password
+from fraudgraph.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from fraudgraph.app import Ingest
+    from fraudgraph.daemon import Totals
+    from fraudgraph.settings import Settings
+
+LOG_EVERY_S = 10.0
+
+
+class Format(StrEnum):
+    """How the result is written: text to standard error, or JSON to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def ingest(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="JSON lines (also .gz), Parquet, a folder of them, or -.")
+    ],
+    format: Annotated[
+        Format, typer.Option("--format", help="Result as text on standard error, or JSON on standard output.")
+    ] = Format.TEXT,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Reads events into the store and keeps its rings, one commit per batch.
+
+    Goes on where the last run stopped, so a second run over the same files changes nothing. Ctrl-C ends it after the
+    batch in hand; a kill at any instant loses nothing.
+    """
+    settings = effective_settings(store, config, overrides).settings
+    totals, rings = run_ingest(settings, paths)
+    if format is Format.JSON:
+        print_json({"store": without_password(settings.store.url), **_document(totals, rings)})
+    else:
+        summarise(totals, rings)
+
+
+def run_ingest(settings: Settings, paths: list[str]) -> tuple[Totals, int]:
+    """Runs the daemon to the end of the files; returns what it did, and how many rings the store has now."""
+    from fraudgraph.app import open_ingest
+    from fraudgraph.logging import configure_logging
+
+    configure_logging(settings.logging.level)
+    with open_ingest(settings, paths) as ready:
+        if ready.key_made is not None:
+            note(f"made the key {ready.key_made}: whoever has it can link pseudonyms to people, and without it")
+            note("nothing can be added or looked up, so keep it apart from the store and back it up")
+        with progress_bar("ingesting") as show, _stopping(ready):
+            totals = ready.daemon.run(_progress(show))
+        return totals, len(ready.store.rings())
+
+
+def summarise(totals: Totals, rings: int) -> None:
+    """Says what a run did."""
+    from fraudgraph.rings.facts_words import count, minute
+
+    until = f", up to {minute(totals.watermark_ms)} UTC" if totals.watermark_ms else ""
+    note(f"{count(totals.events, 'event')} applied in {count(totals.commits, 'commit')}{until}")
+    if totals.duplicates:
+        note(f"{count(totals.duplicates, 'event')} had come before")
+    for reason, letters in totals.dead_letters.most_common():
+        note(f"{count(letters, 'dead letter')}: {reason}")
+    note(f"{count(rings, 'ring')} in the queue, {count(totals.alerts, 'new alert')}")
+    if totals.stopped:
+        note("stopped before the end; the same command goes on from here")
+
+
+def _progress(show: Callable[[int, int | None, str], None]) -> Callable[[Totals], None]:
+    """Returns what moves the bar and writes the log: rate, and how far behind now the event time is."""
+    import structlog
+
+    from fraudgraph.rings.facts_words import duration, minute
+
+    log = structlog.get_logger("fraudgraph.ingest")
+    started = last_log = time.monotonic()
+
+    def on_progress(totals: Totals) -> None:
+        nonlocal last_log
+        now = time.monotonic()
+        rate = totals.events / max(now - started, 1e-9)
+        lag_ms = max(0, round(time.time() * 1000) - totals.watermark_ms)
+        words = f"{totals.events:,} events, {rate:,.0f}/s, at {minute(totals.watermark_ms)}, {duration(lag_ms)} behind"
+        show(totals.bytes_read, totals.bytes_all, words)
+        if now - last_log >= LOG_EVERY_S:
+            last_log = now
+            log.info("progress", events=totals.events, per_second=round(rate), lag_ms=lag_ms, commits=totals.commits)
+
+    return on_progress
+
+
+@contextmanager
+def _stopping(ready: Ingest) -> Iterator[None]:
+    """Lets SIGINT and SIGTERM end the run after the batch in hand; a second one ends it at once, and loses nothing."""
+
+    def stop(number: int, frame: object) -> None:
+        ready.daemon.stop()
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _document(totals: Totals, rings: int) -> dict[str, object]:
+    from fraudgraph.rings.facts_words import rfc3339
+
+    return {
+        "events": totals.events,
+        "duplicates": totals.duplicates,
+        "dead_letters": dict(sorted(totals.dead_letters.items())),
+        "commits": totals.commits,
+        "alerts": totals.alerts,
+        "rings": rings,
+        "watermark": rfc3339(totals.watermark_ms) if totals.watermark_ms else None,
+        "stopped": totals.stopped,
+    }
