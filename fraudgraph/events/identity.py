@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from socket import AF_INET6, inet_aton, inet_ntoa, inet_pton
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -23,13 +23,8 @@ from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.rejected import Rejected
 from fraudgraph.events.text import check_one_script, check_prose, check_visible
 
-
-class Normal(NamedTuple):
-    """A normalised identifier and how it is shown; None means by its pseudonym."""
-
-    text: str
-    mask: str | None
-
+Normal: TypeAlias = tuple[str, str | None]
+"""A normalised identifier and its mask."""
 
 DOTS: Final = "••••"
 
@@ -48,7 +43,7 @@ def device(raw: str) -> Normal | None:
     """
     check_visible("device_id", raw)
     text = unicodedata.normalize("NFC", raw.strip())
-    return None if text.lower() in _PLACEHOLDERS else Normal(text, None)
+    return None if text.lower() in _PLACEHOLDERS else (text, None)
 
 
 # RFC 6890 and the registries it set up: behind each of these stands anybody. The documentation networks
@@ -97,7 +92,7 @@ def ip(raw: str) -> Normal | None:
         if text.lower() in _PLACEHOLDERS:
             return None
         raise Rejected(RejectReason.INVALID_IDENTIFIER, "ip: not an IP address") from None
-    return None if number in _V4 else Normal(v4, f"{v4.rpartition('.')[0]}.0/24")
+    return None if number in _V4 else (v4, f"{v4.rpartition('.')[0]}.0/24")
 
 
 def _v4_number(text: str) -> int:
@@ -122,7 +117,7 @@ def _subscriber(number: int) -> Normal | None:
         return None
     # A subscriber's network is a /64 or larger (RFC 6177), and the host half changes every day (RFC 8981).
     groups = [f"{number >> shift & 0xFFFF:x}" for shift in (112, 96, 80, 64)]
-    return Normal(f"{':'.join(groups)}::/64", f"{_shortened(groups[:3])}::/48")
+    return f"{':'.join(groups)}::/64", f"{_shortened(groups[:3])}::/48"
 
 
 def _shortened(groups: list[str]) -> str:
@@ -147,10 +142,10 @@ def card(raw: str) -> Normal | None:
     text = unicodedata.normalize("NFC", raw.strip())
     digits = unicodedata.normalize("NFKC", text).replace(" ", "").replace("-", "")
     if _CARD_NUMBER.fullmatch(digits) and _luhn(digits):
-        return Normal(digits, f"{DOTS} {digits[-4:]}")
+        return digits, f"{DOTS} {digits[-4:]}"
     if text.lower() in _PLACEHOLDERS or _STARRED.fullmatch(digits):
         return None  # four digits are shared by one card in ten thousand: a link would tie strangers
-    return Normal(text, None)
+    return text, None
 
 
 def _luhn(digits: str) -> bool:
@@ -218,7 +213,7 @@ def _mailbox(local: str, domain: str) -> Normal:
     first = local[0] if len(local) > 1 else ""
     name, _, top = domain.rpartition(".")
     host = name[0] if len(name) > 1 else ""
-    return Normal(f"{local}@{domain}", f"{first}•••@{host}•••.{top}")
+    return f"{local}@{domain}", f"{first}•••@{host}•••.{top}"
 
 
 def phone(raw: str, region: str | None) -> Normal | None:
@@ -238,7 +233,7 @@ def phone(raw: str, region: str | None) -> Normal | None:
             return None
         check_visible("phone", text)
         number = phones.slow(text, region)
-    return Normal(number.text, f"+{number.calling_code} {DOTS} {number.text[-2:]}")
+    return number.text, f"+{number.calling_code} {DOTS} {number.text[-2:]}"
 
 
 _FOLDED: Final = re.compile(r"[\W_]+")
@@ -257,7 +252,7 @@ def address(raw: str) -> Normal | None:
     # Joiners and soft hyphens fall to the same rule as punctuation inside a word: out, without a gap.
     text = "".join(char for char in text if unicodedata.category(char) != "Cf") if not text.isascii() else text
     text = _FOLDED.sub(" ", text).strip()
-    return Normal(text, None) if text else None
+    return (text, None) if text else None
 
 
 _NEARLY_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
@@ -281,5 +276,5 @@ def user_secret(raw: str, region: str | None) -> str | None:
         except Rejected:
             found = None
         # Not a valid address, but near enough to one that it may be somebody's with a typing error.
-        return found.text if found else text.casefold()
+        return found[0] if found else text.casefold()
     return phones.owned(text, region)
