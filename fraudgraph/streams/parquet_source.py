@@ -130,8 +130,8 @@ class ParquetSource:
 
 
 def _records(batch: pa.RecordBatch, first_row: int) -> Chunk:
-    columns = [_plain(batch.column(i), name).to_pylist() for i, name in enumerate(batch.schema.names)]
     names = batch.schema.names
+    columns = [_values(_plain(batch.column(i), name)) for i, name in enumerate(names)]
     encode = msgspec.json.Encoder().encode
     values = [
         encode({name: value for name, value in zip(names, row, strict=True) if value is not None})
@@ -139,6 +139,22 @@ def _records(batch: pa.RecordBatch, first_row: int) -> Chunk:
     ]
     last = first_row + len(values)
     return Chunk(values, list(range(first_row, last)), list(range(first_row + 1, last + 1)))
+
+
+def _values(column: Any) -> list[Any]:
+    """Returns Python values; a time that Python cannot hold becomes text, which the decoder sees and refuses."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_value(cell) for cell in column]
+    return values
+
+
+def _value(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError):
+        return "out of range"
 
 
 def _plain(column: pa.Array, name: str) -> Any:
@@ -152,8 +168,10 @@ def _plain(column: pa.Array, name: str) -> Any:
         kind = column.type
     if pa.types.is_integer(kind) and name != "amount":
         return column.cast(pa.string())
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        return column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
+    if pa.types.is_timestamp(kind):
+        # Python has no nanoseconds; a coarser unit stays, because a cast to a finer one could overflow.
+        unit = "us" if kind.unit == "ns" else kind.unit
+        return column.cast(pa.timestamp(unit, tz=kind.tz and "UTC"), safe=False)
     if pa.types.is_floating(kind) and pc.any(pc.invert(pc.is_finite(column))).as_py():
         return column.cast(pa.string())  # JSON has no NaN: as text the decoder sees and refuses it
     return column

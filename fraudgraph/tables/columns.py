@@ -7,6 +7,7 @@ from datetime import time as time_of_day
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.tables.cells import in_range, time_reader
 from fraudgraph.tables.checks import FILE, ROW
 
@@ -59,7 +60,7 @@ class Columns:
         if name == FILE:
             return [self._file] * len(self)
         if name not in self._texts:
-            values, undecoded = _texts(self._arrays[name])
+            values, undecoded = _texts(name, self._arrays[name])
             nulls = self._nulls[name]
             self._texts[name] = [None if value is None or value in nulls else value for value in values]
             self._undecoded[name] = undecoded
@@ -117,16 +118,14 @@ def _typed_times(array: pa.Array, zone: tzinfo, at: time_of_day | None) -> list[
         midnight = array.cast(pa.timestamp("ms"))
         at_ms = 0 if at is None else ((at.hour * 60 + at.minute) * 60 + at.second) * 1000 + at.microsecond // 1000
         array = pc.add(midnight, pa.scalar(at_ms, pa.duration("ms")))
-    if array.type.tz is None and str(zone) == "UTC":
-        array = array.cast(pa.timestamp(array.type.unit, tz="UTC"))
-    elif array.type.tz is None:
+    if array.type.tz is None and str(zone) != "UTC":
         array = pc.assume_timezone(array, str(zone), ambiguous="earliest", nonexistent="earliest")
-    array = pc.floor_temporal(array, unit="millisecond").cast(pa.timestamp("ms", tz=array.type.tz), safe=False)
+    per_second = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}[array.type.unit]
     values: list[int | None] = array.cast(pa.int64()).to_pylist()
-    return values
+    return [None if value is None else value * 1000 // per_second for value in values]
 
 
-def _texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
+def _texts(name: str, array: pa.Array) -> tuple[list[str | None], list[int]]:
     """Returns (texts, indexes of cells that are not UTF-8)."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -134,7 +133,7 @@ def _texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
 
     kind = array.type
     if pat.is_dictionary(kind):
-        return _texts(array.dictionary_decode())
+        return _texts(name, array.dictionary_decode())
     if pat.is_floating(kind):
         return [None if v is None or v != v else _number_text(v) for v in array.to_pylist()], []
     undecoded: list[int] = []
@@ -148,7 +147,12 @@ def _texts(array: pa.Array) -> tuple[list[str | None], list[int]]:
             ]
             array = pa.array(decoded, pa.string())
     elif not pat.is_string(kind) and not pat.is_large_string(kind):
-        array = array.cast(pa.string())
+        try:
+            array = array.cast(pa.string())
+        except pa.ArrowException as error:
+            raise ConfigurationError(
+                f"column `{name}` holds values of type {kind}, which are no text", do="Map a column of plain values."
+            ) from error
     trimmed = pc.utf8_trim_whitespace(array)
     values: list[str | None] = pc.if_else(pc.equal(trimmed, ""), None, trimmed).to_pylist()
     return values, undecoded

@@ -68,7 +68,7 @@ def column_names(path: Path, table: Table) -> list[str]:
         if is_parquet(path, table):
             names: list[str] = list(pq.read_schema(path).names)
         else:
-            with _open_csv(path, table, [], []) as reader:
+            with _open_csv(path, table, [], [], []) as reader:
                 names = list(reader.schema.names)
     except (pa.ArrowException, OSError, UnicodeError, LookupError) as error:
         raise _unreadable(path, error) from error
@@ -116,7 +116,7 @@ def _read_parquet(path: Path, names: list[str]) -> Iterator[Rows]:
 def _read_csv(path: Path, table: Table, names: list[str], all_names: list[str]) -> Iterator[Rows]:
     torn: list[int] = []
     row = 1
-    with _open_csv(path, table, all_names, torn) as reader:
+    with _open_csv(path, table, names, all_names, torn) as reader:
         for batch in reader:
             bad = set(torn)
             numbers: list[int] = []
@@ -131,7 +131,7 @@ def _read_csv(path: Path, table: Table, names: list[str], all_names: list[str]) 
         yield Rows({}, (), torn)
 
 
-def _open_csv(path: Path, table: Table, all_names: list[str], torn: list[int]) -> Any:
+def _open_csv(path: Path, table: Table, names: list[str], all_names: list[str], torn: list[int]) -> Any:
     """Opens a CSV file with every column as bytes, so that no number, date or leading zero is guessed at."""
     import pyarrow as pa
     import pyarrow.csv as pacsv
@@ -151,7 +151,10 @@ def _open_csv(path: Path, table: Table, all_names: list[str], torn: list[int]) -
             invalid_row_handler=note,
         ),
         convert_options=pacsv.ConvertOptions(
-            check_utf8=False, column_types=dict.fromkeys(all_names, pa.binary()), null_values=[]
+            check_utf8=False,
+            column_types=dict.fromkeys(all_names, pa.binary()),
+            include_columns=names,
+            null_values=[],
         ),
     )
 

@@ -74,9 +74,9 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
     column: str
     null: bool | None = None
-    equals: str | int | None = None
-    not_equals: str | int | None = None
-    in_: tuple[str | int, ...] | None = None
+    equals: str | int | bool | None = None
+    not_equals: str | int | bool | None = None
+    in_: tuple[str | int | bool, ...] | None = None
 
 
 class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,7 +64,7 @@ class Spool:
         self._times = array("q")
         self._starts = array("q", [0])
         self._keys = array("q")
-        self._origins: list[array[int]] = [array("l"), array("l"), array("q")]
+        self._origins: list[array[int]] = [array("H"), array("i"), array("q")]
         self._order: npt.NDArray[np.int64] | None = None
         self._lines: mmap.mmap | bytes | None = None
 

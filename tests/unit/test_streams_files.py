@@ -215,6 +215,20 @@ def test_parquet_rows_become_records_of_plain_types(tmp_path: Path) -> None:
     assert second == {"ts": first["ts"], "device_id": "e", "score": "0.1"}
 
 
+def test_parquet_times_that_no_clock_shows(tmp_path: Path) -> None:
+    days = pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32())
+    path = tmp_path / "e.parquet"
+    for unit in ("ms", "us", "ns"):
+        for tz in (None, "America/New_York"):
+            times = pa.array([2**63 - 1, 1], pa.timestamp(unit, tz=tz))
+            pq.write_table(pa.table({"ts": times, "day": days}), path)
+            first, second = map(msgspec.json.decode, drain([path])[0])
+            assert first["day"] == "out of range"
+            assert second["day"] == "1970-01-01"
+            assert second["ts"].startswith("1970-01-01T00:00:00") and second["ts"].endswith("Z") == bool(tz)
+            assert unit == "ns" or first["ts"] == "out of range"
+
+
 def test_a_corrupt_row_group_costs_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "e.parquet"
     table = pa.table({"event_id": [f"e{i:06}" for i in range(300)]})
