@@ -265,10 +265,10 @@ class HotGraph:
         return slots
 
     def _label_new_users(self, entities: list[tuple[int, int, str | bytes, str]]) -> None:
-        if self.labels:
-            for kind, user, key, _ in entities:
-                if kind == EntityKind.USER:
-                    self.users.label[user] = self.labels.verdict(str(key))
+        """Gives a label that came before its user, or outlived them, to the user who is new."""
+        for kind, user, key, _ in entities:
+            if kind == EntityKind.USER and key in self.labels:
+                self.users.label[user] = self.labels.verdict(str(key))
 
     def _apply_labels(self, batch: DecodedBatch, accepted: Bool | None) -> I32:
         """Returns users whose label may have changed."""

@@ -70,8 +70,11 @@ def reserve_keys(table: KeyTable, more: int) -> KeyTable:
 
 def grown(column: Column, capacity: int, fill: int = 0) -> Column:
     """Returns a longer copy of a column, filled up with `fill`."""
-    out = np.full((capacity, *column.shape[1:]), fill, column.dtype)
+    # Zeroed pages come from the system untouched; only what must differ from zero is written.
+    out = np.zeros((capacity, *column.shape[1:]), column.dtype)
     out[: len(column)] = column
+    if fill:
+        out[len(column) :] = fill
     return cast(Column, out)
 
 

@@ -12,8 +12,8 @@ class LabelBook:
         self._by_user: dict[str, list[LabelRow]] = {}
         self._superseded: set[bytes] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._by_user)
+    def __contains__(self, user_key: object) -> bool:
+        return user_key in self._by_user
 
     def add(self, row: LabelRow) -> None:
         """Takes a label in; one about an order is kept by the store only."""
