@@ -1,0 +1,213 @@
+"""Structural evidence: what each readable reason adds to a ring's log-odds, from its features alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.rings.features import FEATURE_INDEX
+
+F64 = npt.NDArray[np.float64]
+Ramp = tuple[float, float]
+"""Two values of a feature: at and before the first nothing is added, at and after the second all; may descend."""
+
+REASONS: tuple[str, ...] = (
+    "burst",
+    "succession",
+    "quick-spend",
+    "one-order-accounts",
+    "short-lived",
+    "large-group",
+    "device-sharing",
+    "card-rotation",
+    "declined-payments",
+    "refunds",
+    "chargebacks",
+    "known-fraud",
+    "takeover",
+    "referral-chain",
+    "money-circulation",
+    "known-legitimate",
+    "long-lived",
+    "slow-succession",
+    "handed-on",
+    "household-like",
+    "clean-record",
+    "sprawl",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRules:
+    """Every constant of the evidence. Weights are log-odds; ramps are in the feature's own unit (`rings.features`).
+
+    Where they come from: none is fitted. A weight of 0.7 doubles the odds, 1.4 makes four times of them, 2.5 twelve
+    times. A reason that honest groups show often weighs at most 1; one that they show by accident now and then 1.5 to
+    2; one that says nearly by itself what happened 2.5 to 3. `training.calibrate` then measures, on rings whose truth
+    is known, how much the sum may be trusted, and the ring's probability is made of that.
+
+    Attributes:
+        members: number of members that a reason about members holds for: two of a family do anything together,
+            four are no coincidence.
+        burst_week, burst_week_part: most accounts first seen within 7 d. Weak: a stream that just began shows
+            everybody for the first time.
+        burst_day, burst_day_part: most accounts first seen within 24 h. A household signs up over years.
+        succession, succession_log_days: an identifier goes to the next account within a day (log2(1 + d) = 1); a
+            week (3) says nothing.
+        quick_spend, quick_spend_part: money within 24 h of being first seen. Half of honest customers who were first
+            seen with a full basket do so.
+        one_order, one_order_part: accounts with exactly one order. Common among honest newcomers.
+        short_lived, short_lived_log_days: accounts that spent at once and were gone within a day; a week (3) says
+            nothing.
+        large_group, large_group_users: more than two families' worth of accounts. Real groups of 80 and of 160 accounts
+            without any fraud are known, so size alone weighs little.
+        device_sharing, device_users: accounts on the most shared identifier, where devices are shared: four fit one
+            tablet, a dozen are a farm or a kiosk.
+        card_rotation, cards_per_month: cards per member and month of life (plus one): one or two are a wallet.
+        declined_payments, declined_part, declined_log: declined part of all attempts, and log2(1 + declined attempts
+            per member): one card payment in seven or eight is declined anyhow; card testing fails far more often,
+            and more than once per account.
+        refunds, refund_part, refund_orders: refunded part of orders and of money (the smaller counts), where there are
+            so many orders. Fashion shops get half of their goods back, so below that it says nothing.
+        chargebacks, chargeback_part: members whose bank took money back. One in fifty is ordinary.
+        known_fraud, fraud_part: members called fraud by somebody who looked.
+        takeover, takeover_members: long known members that began to use one new device or network within a week of
+            each other. Three are a family with a new router; six are not.
+        referral_chain, referrals_part: referrals among the members, per member; friends refer one another once.
+        money_circulation, inside_part, back_part, circle_users: members who pay members, and are paid back, in a group
+            larger than a household. Families and flat-mates do it all the time.
+        known_legitimate, legitimate_part: members called legitimate by somebody who looked.
+        long_lived, long_lived_log_days: accounts in use for a month (5) to half a year (7.5): fake ones are used up.
+        slow_succession, slow_log_days: an identifier goes to the next account after three weeks (4.5) to three months
+            (6.5).
+        handed_on, overlap_part: its users follow one another and never overlap, as when a phone is sold on.
+        household_like, household_users, household_share: few enough for a household, and one identifier holds them.
+        clean_record, spending_log: log2(1 + orders, or transfers, per member) without declines, refunds, chargebacks,
+            labels: an account that keeps paying for its goods is a customer.
+        sprawl, sprawl_users, sprawl_share: many accounts, and no identifier holds more than a small part of them: a
+            chain of chance meetings rather than a plan.
+    """
+
+    members: Ramp = (1.0, 4.0)
+    burst_week: float = 0.4
+    burst_week_part: Ramp = (0.6, 1.0)
+    burst_day: float = 0.9
+    burst_day_part: Ramp = (0.5, 1.0)
+    succession: float = 1.0
+    succession_log_days: Ramp = (3.0, 1.0)
+    quick_spend: float = 0.8
+    quick_spend_part: Ramp = (0.5, 1.0)
+    one_order: float = 0.8
+    one_order_part: Ramp = (0.4, 0.9)
+    short_lived: float = 1.0
+    short_lived_log_days: Ramp = (3.0, 0.5)
+    large_group: float = 0.8
+    large_group_users: Ramp = (5.0, 12.0)
+    device_sharing: float = 1.0
+    device_users: Ramp = (3.0, 10.0)
+    card_rotation: float = 0.8
+    cards_per_month: Ramp = (1.7, 4.0)
+    declined_payments: float = 2.0
+    declined_part: Ramp = (0.15, 0.4)
+    declined_log: Ramp = (1.0, 2.0)
+    refunds: float = 1.8
+    refund_part: Ramp = (0.25, 0.6)
+    refund_orders: Ramp = (3.0, 8.0)
+    chargebacks: float = 2.2
+    chargeback_part: Ramp = (0.02, 0.25)
+    known_fraud: float = 3.0
+    fraud_part: Ramp = (0.02, 0.3)
+    takeover: float = 2.5
+    takeover_members: Ramp = (2.0, 6.0)
+    referral_chain: float = 1.2
+    referrals_part: Ramp = (0.1, 0.5)
+    money_circulation: float = 0.8
+    inside_part: Ramp = (0.5, 1.0)
+    back_part: Ramp = (0.3, 1.0)
+    circle_users: Ramp = (5.0, 12.0)
+    known_legitimate: float = 2.5
+    legitimate_part: Ramp = (0.0, 0.5)
+    long_lived: float = 1.2
+    long_lived_log_days: Ramp = (5.0, 7.5)
+    slow_succession: float = 1.0
+    slow_log_days: Ramp = (4.5, 6.5)
+    handed_on: float = 0.6
+    overlap_part: Ramp = (0.3, 0.0)
+    household_like: float = 0.8
+    household_users: Ramp = (7.0, 4.0)
+    household_share: Ramp = (0.5, 0.8)
+    clean_record: float = 0.6
+    spending_log: Ramp = (1.6, 3.0)
+    sprawl: float = 0.8
+    sprawl_users: Ramp = (20.0, 60.0)
+    sprawl_share: Ramp = (0.4, 0.15)
+
+
+def contributions(features: F64, rules: EvidenceRules) -> F64:
+    """Returns `[r, len(REASONS)]` log-odds for `[r, len(RING_FEATURES)]` features; row by row, positive for riskier.
+
+    A feature that the stream cannot know (no orders, no transfers, no devices) is 0 and adds nothing.
+    """
+
+    def x(name: str) -> F64:
+        column: F64 = features[:, FEATURE_INDEX[name]]
+        return column
+
+    def part(name: str, ramp: Ramp) -> F64:
+        """The part of the weight that a fraction of members earns, by the fraction and by their number."""
+        return _ramp(x(name), ramp) * _ramp(x(name) * users, rules.members)
+
+    r = rules
+    users = x("users")
+    many = _ramp(users, r.members)
+    burst_day = part("burst_day", r.burst_day_part)
+    quick = part("quick_spend", r.quick_spend_part)
+    months = np.expm1(x("span_days") * np.log(2.0)) / 30.0
+    orders = np.expm1(x("orders_per_user") * np.log(2.0)) * users
+    declined = _ramp(x("declined_ratio"), r.declined_part) * _ramp(x("declined_per_user"), r.declined_log)
+    refunded = _ramp(np.minimum(x("refund_ratio"), x("refunded_money")), r.refund_part) * _ramp(orders, r.refund_orders)
+    charged = _named(x("chargeback_members"), users, r.chargeback_part)
+    fraud = _named(x("fraud_labels"), users, r.fraud_part)
+    circle = _ramp(x("transfers_inside"), r.inside_part) * _ramp(x("transfers_back"), r.back_part)
+    slow = _ramp(x("succession_days"), r.slow_log_days)
+    household = _ramp(users, r.household_users) * _ramp(x("max_share"), r.household_share)
+    spending = np.maximum(_ramp(x("orders_per_user"), r.spending_log), _ramp(x("transfers_per_user"), r.spending_log))
+    trouble = np.maximum.reduce([declined, refunded, charged, fraud])
+    has_ties = x("max_share") > 0.0
+    columns = (
+        r.burst_week * part("burst_week", r.burst_week_part) + r.burst_day * burst_day,
+        r.succession * _ramp(x("succession_days"), r.succession_log_days) * many * has_ties,
+        r.quick_spend * quick,
+        r.one_order * part("one_order", r.one_order_part),
+        r.short_lived * _ramp(x("span_days"), r.short_lived_log_days) * quick,
+        r.large_group * _ramp(users, r.large_group_users),
+        r.device_sharing * _ramp(x("max_share") * users, r.device_users) * (x("shared_devices") > 0.0),
+        r.card_rotation * _ramp(x("cards_per_user") / (1.0 + months), r.cards_per_month) * many,
+        r.declined_payments * declined,
+        r.refunds * refunded,
+        r.chargebacks * charged,
+        r.known_fraud * fraud,
+        r.takeover * _ramp(x("takeover") * users, r.takeover_members),
+        r.referral_chain * _ramp(x("referrals_inside"), r.referrals_part) * many,
+        r.money_circulation * circle * _ramp(users, r.circle_users),
+        -r.known_legitimate * _ramp(x("legitimate_labels"), r.legitimate_part),
+        -r.long_lived * _ramp(x("span_days"), r.long_lived_log_days),
+        -r.slow_succession * slow,
+        -r.handed_on * slow * _ramp(x("overlap"), r.overlap_part),
+        -r.household_like * household * (1.0 - burst_day),
+        -r.clean_record * spending * (1.0 - trouble),
+        -r.sprawl * _ramp(users, r.sprawl_users) * _ramp(x("max_share"), r.sprawl_share),
+    )
+    return np.stack(columns, axis=1) + 0.0
+
+
+def _ramp(values: F64, ramp: Ramp) -> F64:
+    low, high = ramp
+    return np.clip((values - low) / (high - low), 0.0, 1.0)
+
+
+def _named(part: F64, users: F64, ramp: Ramp) -> F64:
+    """The part of the weight that members with a name for it earn: one alone half, three in full."""
+    return _ramp(part, ramp) * (0.5 + 0.5 * _ramp(part * users, (1.0, 3.0)))

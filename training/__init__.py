@@ -1,0 +1,1 @@
+"""Fits and checks what `fraudgraph.scoring` ships; needs no label of a real shop."""
