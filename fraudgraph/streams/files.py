@@ -78,13 +78,16 @@ class FileStream:
         batch = RawBatch(values=[], partitions=[], partition_of=[], offsets=[], next_offsets=[])
         ended: list[str] = []
         room_bytes = self._max_batch_bytes
-        while self._current < len(self._sources) and len(batch) < max_records and room_bytes > 0:
+        while self._current < len(self._sources) and room_bytes > 0:
+            room = max_records - len(batch) - len(batch.damaged)
+            if room <= 0:
+                break
             source = self._sources[self._current]
             name = self._name(self._current)
             if not self._open:
                 source.open((self._positions or {}).get(name, 0))
                 self._open = True
-            chunk = source.read(max_records - len(batch))
+            chunk = source.read(room)
             if chunk.values:
                 if not batch.partitions or batch.partitions[-1] != name:
                     batch.partitions.append(name)

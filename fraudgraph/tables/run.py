@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from fraudgraph.errors import DependencyError
-from fraudgraph.tables.checks import EVENT_STRUCTS, TIME_FIELDS, field_names
+from fraudgraph.tables.checks import EVENT_STRUCTS, FILE, ROW, TIME_FIELDS, field_names
 from fraudgraph.tables.columns import Columns, Errors, name_causes
 from fraudgraph.tables.fields import digest, read_amount, read_text, read_times, rfc3339
 from fraudgraph.tables.plan import Block, bind
@@ -189,7 +189,7 @@ def _event_ids(block: Block, columns: Columns, errors: Errors) -> list[str | Non
     field = block.events.field("event_id")
     table, event = block.table.name, block.events.type
     if field is None:
-        files, rows = columns.text("$file", errors), columns.text("$row", errors)
+        files, rows = columns.text(FILE, errors), columns.text(ROW, errors)
         return [f"{table}:{event}:{file}:{row}" for file, row in zip(files, rows, strict=True)]
     failed: Errors = {}
     ids = read_text(field, columns, failed)

@@ -174,6 +174,22 @@ def test_a_truncated_gzip_brings_what_is_whole_and_says_so_once(tmp_path: Path) 
     assert (again, damage(batches), final) == ([], [], after)
 
 
+def test_a_position_behind_the_break_of_a_gzip_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "e.jsonl.gz", gzip.compress(b"one\ntwo\n" + bytes(range(33, 127)) * 50)[:-40])
+    _, after, _ = drain([path])
+    (partition,) = after
+    with pytest.raises(DependencyError, match="decompressed byte"):
+        drain([path], {partition: 10_000})
+
+
+def test_damage_counts_towards_a_batch(tmp_path: Path) -> None:
+    path = write(tmp_path / "e.jsonl", (b"x" * 50 + b"\n") * 1000 + b"one\n")
+    values, _, batches = drain([path], max_record_bytes=10)
+    assert values == [b"one"]
+    assert len(damage(batches)) == 1000
+    assert batches[0].values == []  # handed over first, instead of more being gathered
+
+
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08garbage", b"not gzip at all", gzip.compress(b"one\n") + b"tail"])
 def test_what_is_not_gzip_is_reported_once(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "e.jsonl.gz", content)

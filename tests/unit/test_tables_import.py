@@ -303,6 +303,66 @@ def test_joins_on_several_columns(shop: Shop) -> None:
         shop.run(mapping)
 
 
+def test_joins_that_do_not_fit(shop: Shop) -> None:
+    shop.csv("user,when,no\na,2026-03-01,10\n")
+    shop.csv("no,card\n10,tok\n11\n", "cards.csv")
+
+    def login(on: str = '"no"', column: str = "cards.card") -> None:
+        table = '[tables.cards]\nfile = "cards.csv"'
+        shop.login(table=table, events=f'join = [{{table="cards", on={on}}}]', fields=f'card = "{column}"')
+
+    with pytest.raises(ConfigurationError, match=r"cards\.csv, row 2 has not as many columns"):
+        login()
+    shop.csv("no,card\n10,tok\n", "cards.csv")
+    login()
+    with pytest.raises(ConfigurationError, match="joined table cards has no column `num`"):
+        login(on='{no="num"}')
+    with pytest.raises(ConfigurationError, match="no column `num`"):
+        login(on='{num="no"}')
+    with pytest.raises(ConfigurationError, match=r"no column `cards\.crd`.*Did you mean `cards\.card`"):
+        login(column="cards.crd")
+
+
+def test_a_joined_table_of_several_files_and_of_none_that_match(shop: Shop) -> None:
+    shop.csv("user,when,no,day\na,2026-03-01,10,1\nb,2026-03-01,11,1\n")
+    shop.csv("no,day,card\n10,1,tok-a\n", "cards-1.csv")
+    shop.csv("card,no,day\ntok-b,11,1\n", "cards-2.csv")
+    shop.csv("no,day,card\n", "cards-3.csv")
+    events, _ = shop.login(
+        table='[tables.cards]\nfile = "cards-*.csv"',
+        events='join = [{table="cards", on=["no", "day"]}]',
+        fields="""
+card = {column = "cards.card", prefix = "psp:"}
+status = {constant = "approved"}
+reason = {template = "none"}
+""",
+    )
+    assert [(event["card"], event["status"], event["reason"]) for event in events] == [
+        ("psp:tok-a", "approved", "none"),
+        ("psp:tok-b", "approved", "none"),
+    ]
+
+
+def test_amounts_from_constants_and_replaced_values(shop: Shop) -> None:
+    shop.csv("user,when,plan\na,2026-03-01,basic\nb,2026-03-01,gold\n")
+    amount = '{column="plan", values={basic="9.99"}}'
+    events, report = shop.run(ORDER.format(file="t.csv", amount=amount, table="", fields=""))
+    assert [event["amount"] for event in events] == ["9.99"]
+    assert reasons(report) == {"amount: not a number": 1}
+    events, _ = shop.run(ORDER.format(file="t.csv", amount="{constant=5}", table="", fields=""))
+    assert [event["amount"] for event in events] == ["5.00", "5.00"]
+
+
+def test_a_folder_that_is_missing_and_a_file_that_is_no_parquet(shop: Shop) -> None:
+    (shop.folder / "t.parquet").write_bytes(b"PAR1 nonsense")
+    mapping = LOGIN.format(ts='"when"', table="", events="", fields="").replace("t.csv", "t.parquet")
+    with pytest.raises(ConfigurationError, match=r"t\.parquet cannot be read"):
+        shop.run(mapping)
+    with pytest.raises(ConfigurationError, match="there is no folder"):
+        import_tables(load_mapping(shop.mapping), shop.folder / "none", shop.out)
+    assert not shop.out.exists()
+
+
 def test_labels(shop: Shop) -> None:
     shop.csv("user,when,v\na,2026-03-01,1\nb,2026-03-01,0\nc,2026-03-01,?\n")
     events, report = shop.run(
