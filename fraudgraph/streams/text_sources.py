@@ -123,7 +123,8 @@ class PlainSource:
 class GzipSource:
     """Lines of a gzip file; positions count decompressed bytes, so a resume decompresses up to there.
 
-    A file that is still being written is no source: its broken end is reported, and the position stays before it.
+    A file that is still being written is no source: its broken end is reported as damage, and the rest of the
+    line that broke is not read later.
     """
 
     live = False
