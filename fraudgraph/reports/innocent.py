@@ -14,7 +14,9 @@ HOUSEHOLD_USERS = 6
 CARD_FAMILY_USERS = 4
 BUILDING_USERS = 7
 
-HARSH = frozenset({"card-testing", "takeover", "refund-loop", "chargeback", "transfer-cycle", "device-farm", "burst"})
+HARSH = frozenset(
+    {"card-testing", "takeover", "brief-visits", "refund-loop", "chargeback", "transfer-cycle", "device-farm", "burst"}
+)
 """Kinds of fact that a household or an office does not make."""
 
 BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}

@@ -164,7 +164,7 @@ def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -
     elif looks.name == "unclear":
         what = f"{accounts}{tied} fit no known pattern"
     else:
-        what = f"Looks like {looks.words}: {accounts}{tied}"
+        what = f"{'Looks like' if s.probability >= 0.45 else 'Some signs of'} {looks.words}: {accounts}{tied}"
     at_stake = money(s.value_at_risk_minor, s.currency) if s.value_at_risk_minor else "no known money"
     return f"{what}; {sure(s.probability)}, with {at_stake} at stake."
 

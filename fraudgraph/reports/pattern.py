@@ -12,9 +12,9 @@ MIN_SCORE = 0.2
 
 PATTERNS: dict[str, tuple[str, dict[str, float]]] = {
     "card-testing": ("payment abuse (card testing)", {"card-testing": 2.0, "chargeback": 0.3}),
-    "payment-abuse": ("payment abuse (disputed payments)", {"chargeback": 0.9}),
-    "account-takeover": ("account takeover", {"takeover": 2.5}),
-    "return-scam": ("a return scam", {"refund-loop": 2.0}),
+    "payment-abuse": ("payment abuse (disputed payments)", {"chargeback": 0.6}),
+    "account-takeover": ("account takeover", {"takeover": 2.5, "brief-visits": 1.5}),
+    "return-scam": ("a return scam", {"refund-loop": 2.5}),
     "money-circulation": ("circulation of money", {"transfer-cycle": 2.0}),
     "promo-abuse": ("promotion abuse", {"referral-chain": 1.5, "one-order-accounts": 1.6}),
     "fake-accounts": (

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, median, weighed
 from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.facts_words import DAY_MS, HOUR_MS, between, count, duration, listed, minute, money_list, of
+from fraudgraph.rings.facts_words import (
+    DAY_MS,
+    HOUR_MS,
+    between,
+    count,
+    duration,
+    listed,
+    minute,
+    money_list,
+    of,
+    sentence,
+)
 
 BURST_WINDOWS = ((0.8, 24), (0.5, 168))
 """What a full window weighs, and its hours."""
@@ -18,11 +29,6 @@ TESTING_DECLINES = 5
 TESTING_MEMBER_DECLINES = 3
 TESTING_RATIO = 0.3
 """Card testing: from so many declined attempts, and this part of all attempts of the members concerned."""
-
-
-def sentence(text: str) -> str:
-    """Returns the text with a capital first letter."""
-    return text[:1].upper() + text[1:]
 
 
 def bursts(view: RingView) -> Iterator[Draft]:

@@ -11,11 +11,11 @@ from fraudgraph.rings.facts_words import between, count, listed, money, money_li
 from fraudgraph.rings.money import ring_money
 
 REFUNDS = 3
-REFUND_RATIO = 0.5
+REFUND_RATIO = 0.25
 
 
 def refund_loops(view: RingView) -> Iterator[Draft]:
-    """Half of the orders or more went back, at least three of them."""
+    """A quarter of the orders or more went back, at least three of them."""
     returning = tuple(u.user_id for u in view.users.values() if u.refunds > 0)
     refunds = sum(view.users[u].refunds for u in returning)
     orders = sum(u.orders for u in view.users.values())
@@ -49,7 +49,7 @@ def chargebacks(view: RingView) -> Iterator[Draft]:
     yield Draft(
         f"{count(total, 'chargeback')} on {count(len(charged), 'account')} ({listed(charged)})"
         + (f": {money_list(amounts)} lost." if amounts else "."),
-        weighed(0.3 + 0.7 * len(charged) / view.size),
+        weighed(0.15 + 0.85 * len(charged) / view.size),
         {
             "chargebacks": total,
             "members": len(charged),

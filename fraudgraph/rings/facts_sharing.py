@@ -8,7 +8,7 @@ from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, gaps, median, weighed
 from fraudgraph.rings.facts_view import Identifier, RingView
-from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of, parts
+from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of, parts, sentence
 from fraudgraph.rings.money import user_money
 from fraudgraph.rings.stress import stress_test
 
@@ -21,6 +21,11 @@ TAKEOVER_WINDOW_MS = 7 * DAY_MS
 TAKEOVER_STARTERS = 3
 """As the feature `takeover`: three members begin to use one device or IP within a week, some of them old accounts."""
 
+OWN_DEVICE_MS = 14 * DAY_MS
+VISIT_MS = DAY_MS
+VISITED = 3
+"""A visit: a day at most on a shared device, by an account with a device of its own for two weeks or longer."""
+
 DROP_USERS = 3
 MAX_CUTS = 3
 
@@ -30,7 +35,7 @@ def shared_identifiers(view: RingView) -> Iterator[Draft]:
     for i in view.shared:
         n, total = len(i.links), i.users_total
         yield Draft(
-            f"{i.called[0].upper()}{i.called[1:]} ({i.mask}) is used by {of(n, view.size, 'account')} of the ring"
+            f"{sentence(i.called)} ({i.mask}) is used by {of(n, view.size, 'account')} of the ring"
             f"{_outside(i)}: {count(i.uses, 'time')} {between(i.first_ms, i.last_ms)}.",
             weighed(0.0 if i.hub else i.strength * n / view.size),
             {
@@ -138,6 +143,35 @@ def takeovers(view: RingView) -> Iterator[Draft]:
         )
 
 
+def visits(view: RingView) -> Iterator[tuple[str, Identifier, Identifier]]:
+    """Yields (account, shared device, own device) where an account with a device of its own, in use for weeks, was on
+    a shared one for a day at most: as when somebody else enters it. Once per account.
+    """
+    for user_id, used in view.by_user.items():
+        devices = [(i, x) for i in used if i.kind is EntityKind.DEVICE for x in i.links if x.user_id == user_id]
+        own = [i for i, x in devices if i.users_total == 1 and x.last_ms - x.first_ms >= OWN_DEVICE_MS]
+        brief = [i for i, x in devices if len(i.links) >= 2 and not i.hub and x.last_ms - x.first_ms <= VISIT_MS]
+        if own and brief:
+            yield user_id, brief[0], own[0]
+
+
+def brief_visits(view: RingView) -> Iterator[Draft]:
+    """At least three accounts and a third of the ring, each with a device of its own, were briefly on shared ones."""
+    found = sorted(visits(view), key=lambda row: row[0])
+    if len(found) < VISITED or 3 * len(found) < view.size:
+        return
+    names = tuple(user_id for user_id, _, _ in found)
+    shared = tuple(sorted({i.name for _, i, _ in found}))
+    yield Draft(
+        sentence(
+            f"{of(len(found), view.size, 'account')} of the ring ({listed(names)}) have devices of their own, in use for"
+            f" weeks, and were on a shared device ({listed(shared)}) for a day at most."
+        ),
+        weighed(0.7 * len(found) / view.size),
+        {"members": len(found), "ring_users": view.size, "identifiers": shared, "user_ids": names},
+    )
+
+
 def drop_addresses(view: RingView) -> Iterator[Draft]:
     """An address that several ordering members use."""
     amounts = user_money(view.snapshot)
@@ -187,6 +221,7 @@ def bridges(view: RingView) -> Iterator[Draft]:
 
 KINDS = (
     FactKind("takeover", takeovers, ("identifier",)),
+    FactKind("brief-visits", brief_visits),
     FactKind("device-farm", device_farms, ("identifier",)),
     FactKind("shared-identifier", shared_identifiers, ("identifier",)),
     FactKind("drop-address", drop_addresses, ("identifier",)),

@@ -70,6 +70,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {plural(number, noun)}"
 
 
+def sentence(text: str) -> str:
+    """Returns the text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def of(part: int, whole: int, noun: str) -> str:
     """Returns `6 of the 8 accounts`, `all 6 accounts`, `both accounts`, `the only account`."""
     if part < whole:

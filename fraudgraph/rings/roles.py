@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.rings.facts_sharing import TAKEOVER_AGE_MS, takeover_starts
+from fraudgraph.rings.facts_sharing import TAKEOVER_AGE_MS, VISITED, takeover_starts, visits
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, duration, listed
 from fraudgraph.rings.facts_words import parts as parts_words
@@ -106,6 +106,13 @@ def _victims(view: RingView) -> dict[str, str]:
                 user_id,
                 f"the account was {age} old when it began to use {identifier.called} together with"
                 f" {count(others, 'other account')}",
+            )
+    visited = list(visits(view))
+    if len(visited) >= VISITED and 2 * len(visited) >= view.size:
+        for user_id, shared, own in visited:
+            found.setdefault(
+                user_id,
+                f"has {own.called} of its own, in use for weeks, and was on {shared.called} for a day at most",
             )
     for card in view.shared:
         if card.kind is EntityKind.CARD:

@@ -219,6 +219,19 @@ def takeover(seed: int = 3) -> RingSnapshot:
     return b.build(0.88)
 
 
+def visited(seed: int = 13) -> RingSnapshot:
+    """Accounts with devices of their own that somebody entered, one after the other, from devices that change."""
+    b = Builder(seed)
+    for i in range(5):
+        user, seen = f"W{i}", NOW - 60 * DAY
+        b.user(user, seen, logins=20)
+        b.use(user, EntityKind.DEVICE, f"own{i}", seen, NOW - DAY)
+        b.use(user, EntityKind.DEVICE, f"burner{i // 2}", NOW - (40 - 10 * i) * DAY)
+        b.use(user, EntityKind.DEVICE, f"burner{(i + 1) // 2}", NOW - (39 - 10 * i) * DAY)
+        b.order(user, NOW - (40 - 10 * i) * DAY, 15_000, charged=15_000 if i < 3 else 0)
+    return b.build(0.7)
+
+
 def return_scam(n: int = 6, seed: int = 4) -> RingSnapshot:
     """Accounts that send nearly everything back, on shared cards and one phone number."""
     b = Builder(seed)
@@ -367,6 +380,7 @@ EXAMPLES: dict[str, Callable[[], RingSnapshot]] = {
     "fake-accounts-3": partial(fake_accounts, 3),
     "card-testing": card_testing,
     "takeover": takeover,
+    "visited": visited,
     "return-scam": return_scam,
     "money-circle": money_circle,
     "referrals": referrals,

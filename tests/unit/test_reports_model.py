@@ -21,6 +21,7 @@ from fraudgraph.rings.roles import RoleName
         ("fake-accounts", "fake-accounts", "Looks like fake accounts: 8 accounts that share 2 devices"),
         ("card-testing", "card-testing", "card testing"),
         ("takeover", "account-takeover", "account takeover: 5 accounts that share one device and one address"),
+        ("visited", "account-takeover", "account takeover: 5 accounts"),
         ("return-scam", "return-scam", "a return scam: 6 accounts"),
         ("money-circle", "money-circulation", "circulation of money: 5 accounts"),
         ("referrals", "promo-abuse", "promotion abuse: 7 accounts"),

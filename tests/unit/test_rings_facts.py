@@ -145,6 +145,14 @@ def test_takeover_names_the_victims_but_not_the_new_account() -> None:
     assert "mule" not in fact.text
 
 
+def test_brief_visits_need_a_device_of_ones_own_and_a_short_stay() -> None:
+    fact = only(EXAMPLES["visited"](), "brief-visits")
+    assert fact.fields["members"] == 5
+    assert fact.text.startswith("All 5 accounts of the ring (W0, W1, W2, W3 and W4)")
+    assert "brief-visits" not in {f.kind for f in facts(EXAMPLES["household"]())}
+    assert "brief-visits" not in {f.kind for f in facts(fake_accounts())}
+
+
 @pytest.mark.parametrize("name", ["household", "dorm", "second-hand"])
 def test_those_who_shared_before_are_not_taken_over(name: str) -> None:
     assert "takeover" not in {f.kind for f in facts(EXAMPLES[name]())}

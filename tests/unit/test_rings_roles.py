@@ -44,6 +44,12 @@ def test_taken_over_accounts_are_victims_and_the_new_one_is_not() -> None:
     assert found["mule"].name is RoleName.CORE
 
 
+def test_accounts_entered_from_burner_devices_are_victims() -> None:
+    found = roles_of(EXAMPLES["visited"]())
+    assert {r.name for r in found.values()} == {RoleName.LIKELY_VICTIM}
+    assert "for a day at most" in found["W0"].reasons[0]
+
+
 def test_a_family_has_no_victim() -> None:
     assert RoleName.LIKELY_VICTIM not in {r.name for r in roles_of(household()).values()}
 
