@@ -99,8 +99,8 @@ class Decoder:
         refusals: Refusals = {}
         events, types, rare = self._parse(raw.values, refusals)
         ts_ms = _times(events, refusals)
-        users = self._business_keys([e.user_id for e in events], "user_id", refusals)
-        others = self._business_keys([_counterparty(e) for e in events], "the other user's id", refusals)
+        users = self._business_keys([("user_id", e.user_id) for e in events], refusals)
+        others = self._business_keys([_counterparty(e) for e in events], refusals)
         link_row, link_kind, linked = self._links(events, refusals)
         amounts, currencies = self._money(events, refusals)
         labels = self._labels(rare, refusals)
@@ -164,10 +164,11 @@ class Decoder:
             events.append(event)
         return events, types, rare
 
-    def _business_keys(self, raws: Sequence[str | None], field: str, refusals: Refusals) -> list[str | None]:
+    def _business_keys(self, fields: Sequence[tuple[str, str | None]], refusals: Refusals) -> list[str | None]:
+        """Returns the business key of each (field name, user id)."""
         user = self._resolver.user
         keys: list[str | None] = []
-        for raw in raws:
+        for field, raw in fields:
             try:
                 keys.append(None if raw is None else user(raw))
             except Rejected as rejected:
@@ -279,10 +280,11 @@ def _in_field(field: str, rejected: Rejected) -> Refusal:
     return Refusal(rejected.refusal.reason, f"{field}: {rejected.refusal.detail.partition(': ')[2]}")
 
 
-def _counterparty(event: UserEvent) -> str | None:
+def _counterparty(event: UserEvent) -> tuple[str, str | None]:
+    """The other user of a transfer or referral, with the name of its field."""
     if isinstance(event, Transfer):
-        return event.to_user_id
-    return event.referred_user_id if isinstance(event, Referral) else None
+        return "to_user_id", event.to_user_id
+    return "referred_user_id", event.referred_user_id if isinstance(event, Referral) else None
 
 
 def _status(event: UserEvent) -> Status:

@@ -15,7 +15,8 @@ _FIELDS: Final = frozenset(name for struct in (Transfer, Referral, Label, Comman
 _TIMES: Final = frozenset({"ts", "about_ts", "arrived_ts"})
 _AT: Final = re.compile(r"- at `\$\.(\w+)")
 _MISSING: Final = re.compile(r"missing required field `(\w+)`")
-_EXPECTED: Final = re.compile(r"Expected `[^`]*`[a-z0-9 <>=]*")
+_EXPECTED: Final = re.compile(r"Expected `(str|object)[^`]*`( of length [<>]= \d+|, got)?")
+_TYPE_NAMES: Final = {"str": "a string", "object": "an object"}
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _decode = _decoder.decode
@@ -69,5 +70,7 @@ def _refusal(message: str) -> Rejected:
     if field == "amount":
         return Rejected(RejectReason.INVALID_AMOUNT, "amount: not a decimal number")
     expected = _EXPECTED.match(message)
-    rule = expected[0].replace("`", "").lower() if expected is not None else "not a value that is allowed there"
-    return Rejected(RejectReason.INVALID_FIELD, f"{field}: {rule}")
+    if expected is None or expected[2] is None:  # a pattern or a closed list
+        return Rejected(RejectReason.INVALID_FIELD, f"{field}: not of the form that the schema gives")
+    length = "" if expected[2] == ", got" else expected[2]
+    return Rejected(RejectReason.INVALID_FIELD, f"{field}: must be {_TYPE_NAMES[expected[1]]}{length}")

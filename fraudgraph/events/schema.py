@@ -14,10 +14,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=512)]
 Timestamp = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
 Amount = Annotated[
     Decimal,
-    Meta(
-        description="In major units, as a string or number; exact, never rounded: at most the currency's decimals.",
-        extra_json_schema={"type": ["string", "number"]},
-    ),
+    Meta(description="In major units, as a string or number; exact, never rounded: at most the currency's decimals."),
 ]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217 code.")]
 Country = Annotated[str, Meta(min_length=2, max_length=2, description="ISO 3166-1 alpha-2 code.")]
