@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.decoder import Decoder
+from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import Store
 from fraudgraph.streams.port import RawBatch, Stream
 
@@ -43,13 +44,21 @@ class Daemon:
     """
 
     def __init__(
-        self, stream: Stream, decoder: Decoder, engine: Engine, store: Store, *, batch_events: int = 1000
+        self,
+        stream: Stream,
+        decoder: Decoder,
+        engine: Engine,
+        store: Store,
+        *,
+        batch_events: int = 1000,
+        snapshot: LocalSnapshot | None = None,
     ) -> None:
         self._stream = stream
         self._decoder = decoder
         self._engine = engine
         self._store = store
         self._batch_events = batch_events
+        self._snapshot = snapshot
         self._stopping = False
 
     def stop(self) -> None:
@@ -63,8 +72,11 @@ class Daemon:
             FencedError: another writer took the store over.
         """
         totals = Totals()
+        key = self._snapshot_key()
         self._store.claim()
-        state = self._store.load()
+        state = None if self._snapshot is None else self._snapshot.load(key)
+        if state is None:
+            state = self._store.load()
         self._engine.restore(state)
         self._stream.seek(state.positions)
         totals.watermark_ms = state.watermark_ms
@@ -73,7 +85,20 @@ class Daemon:
             if on_progress is not None:
                 on_progress(totals)
         totals.stopped = self._stopping
+        if self._snapshot is not None:
+            self._snapshot.save(self._snapshot_key(), self._engine.export())
         return totals
+
+    def _snapshot_key(self) -> SnapshotKey:
+        meta = self._store.meta()
+        return SnapshotKey(
+            store_id=meta["store_id"],
+            epoch=meta["epoch"],
+            commit=meta["commit"],
+            schema=meta["schema_version"],
+            policy_hash=self._engine.policy.hash,
+            scorer=self._engine.scorer.name,
+        )
 
     def _step(self, raw: RawBatch, totals: Totals) -> None:
         outcome = self._engine.apply(self._decoder.decode(raw))

@@ -14,7 +14,7 @@ from fraudgraph.events.kinds import RejectReason
 from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.restore import restore_graph
-from fraudgraph.graph.rows import link_rows, order_rows, transfer_rows, user_rows
+from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool
 from fraudgraph.rings.components import ComponentFinder
 from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
@@ -79,6 +79,7 @@ class Engine:
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
         self._rows: dict[int, RingRow] = {}
+        self._positions: dict[str, int] = {}
 
     @property
     def watermark_ms(self) -> int:
@@ -88,6 +89,7 @@ class Engine:
     def restore(self, state: StoredState) -> None:
         """Takes up a store's last commit; to be called on a new engine, before `apply`."""
         self.commit = state.commit
+        self._positions = dict(state.positions)
         self._clock.restore(state.watermark_ms, state.clocks_ms, state.seen_keys, state.seen_ts_ms)
         restore_graph(
             self.graph,
@@ -109,6 +111,37 @@ class Engine:
             self.graph.users.ring,
         )
         self._rows = {ring_serial(row.ring_id): row for row in state.rings}
+
+    def export(self) -> StoredState:
+        """Returns what `restore` takes, as of the last batch; its arrays are copies.
+
+        Members' probabilities are not part of the state: they are written again when they move.
+        """
+        graph, clock = self.graph, self._clock
+        orders, order_keys = order_rows(graph, np.flatnonzero(graph.orders.user >= 0).astype(np.int32))
+        top = int(graph.links.state[1])
+        return StoredState(
+            commit=self.commit,
+            watermark_ms=clock.watermark_ms,
+            positions=dict(self._positions),
+            clocks_ms=clock.stored_clocks_ms(),
+            ring_serial=self.register.next_serial,
+            scorer_state=self.scorer.state() or None,
+            seen_keys=(seen := clock.seen())[0],
+            seen_ts_ms=seen[1],
+            entities=entity_rows(graph),
+            links=link_rows(graph, np.flatnonzero(graph.links.user[:top] >= 0).astype(np.int32)),
+            users=user_rows(graph, np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)),
+            orders=orders,
+            order_keys=order_keys,
+            transfers=transfer_rows(graph, np.flatnonzero(graph.transfers.columns.sender >= 0).tolist()),
+            labels=graph.labels.rows(),
+            rings=list(self._rows.values()),
+            members={
+                ring_name(serial): [(user, 0.0) for user in team.tolist()]
+                for serial, team in self.register.members.items()
+            },
+        )
 
     def apply(self, batch: DecodedBatch, *, backfill: bool = False) -> Outcome:
         """Applies a batch and returns what it changed.
@@ -142,6 +175,7 @@ class Engine:
             labels=_labels(batch, accepted),
             dead_letters=[*batch.dead_letters, *admission.dead_letters, *refused_commands],
         )
+        self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, now_ms, delta)
         delta.ring_serial = self.register.next_serial

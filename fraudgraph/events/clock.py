@@ -94,6 +94,20 @@ class EventClock:
         self._ended = {name for name, ms in clocks_ms.items() if ms < 0}
         self._remember(list(seen_keys), np.fromiter(seen_ts_ms, np.int64))
 
+    def stored_clocks_ms(self, names: Iterable[str] | None = None) -> dict[str, int]:
+        """Returns the latest time seen per partition, as stored: `-1 - ms` for one that ended."""
+        return {
+            name: -1 - self.clocks_ms[name] if name in self._ended else self.clocks_ms[name]
+            for name in sorted(self.clocks_ms if names is None else names)
+            if name in self.clocks_ms
+        }
+
+    def seen(self) -> tuple[list[bytes], list[int]]:
+        """Returns the event ids newer than the watermark, and times of the same hour."""
+        keys = [key for hour in self._seen_by_hour.values() for key in hour]
+        times = [hour * HOUR_MS for hour, known in self._seen_by_hour.items() for _ in known]
+        return keys, times
+
     def admit(self, batch: DecodedBatch, *, backfill: bool = False) -> Admission:
         """Returns which events apply. With `backfill`, late events apply and the clock does not move."""
         if self._held is not None:
@@ -123,11 +137,7 @@ class EventClock:
             accepted=accepted,
             watermark_ms=self.watermark_ms,
             positions=self._positions(batch),
-            clocks_ms={
-                name: -1 - self.clocks_ms[name] if name in self._ended else self.clocks_ms[name]
-                for name in {*batch.partitions, *batch.ended}
-                if name in self.clocks_ms
-            },
+            clocks_ms=self.stored_clocks_ms({*batch.partitions, *batch.ended}),
             dead_letters=[self._refuse(batch, int(i), Verdict(int(verdict[i]))) for i in refused],
             duplicates=duplicates,
             seen_keys=keys,

@@ -22,6 +22,10 @@ class LabelBook:
         if row.about_user is not None:
             self._by_user.setdefault(row.about_user, []).append(row)
 
+    def rows(self) -> list[LabelRow]:
+        """Returns all labels about users."""
+        return [row for rows in self._by_user.values() for row in rows]
+
     def verdict(self, user_key: str | None) -> int:
         """Returns 1 fraud, -1 legitimate, 0 unknown."""
         rows = [row for row in self._by_user.get(user_key or "", ()) if row.key not in self._superseded]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +13,15 @@ from fraudgraph.graph.types import I32
 from fraudgraph.graph.users import COUNTS
 
 Rows = dict[str, npt.NDArray[np.generic]]
+
+
+def entity_rows(graph: HotGraph) -> Iterator[tuple[int, int, str | bytes]]:
+    """Yields (kind, id, key) of every user and identifier."""
+    for user, name in enumerate(graph.user_table.key_of):
+        if name is not None:
+            yield 0, user, name
+    idents = np.flatnonzero(graph.idents.degree > 0).astype(np.int32)
+    yield from zip(graph.idents.kind[idents].tolist(), idents.tolist(), key_bytes(graph.keys, idents), strict=True)
 
 
 def link_rows(graph: HotGraph, slots: I32) -> Rows:

@@ -267,10 +267,10 @@ def _look_at_weak(
 def _rekey(
     forest: Forest, links: Links, slot: Int, hold_ms: Int, now_ms: Int, tied: I32, loosened: I32, counts: I64
 ) -> None:
-    ends = links.last_ms[slot] + hold_ms
+    ends: Int = links.last_ms[slot] + hold_ms
     if hold_ms == 0 or ends <= now_ms:
         ends = -1
-    before = links.tie_ends_ms[slot]
+    before: Int = links.tie_ends_ms[slot]
     if before <= now_ms:
         before = -1
     links.tie_ends_ms[slot] = ends
