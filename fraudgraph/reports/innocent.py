@@ -70,6 +70,10 @@ class _Case:
     def shared(self, *kinds: EntityKind) -> list[Identifier]:
         return [i for i in self.view.shared if i.kind in kinds]
 
+    def covers(self, identifiers: Sequence[Identifier]) -> bool:
+        """Returns whether at least half of the members use one of them: else they explain too little."""
+        return 2 * len({u for i in identifiers for u in i.user_ids}) >= self.view.size
+
     def cite(self, identifiers: Sequence[Identifier], *kinds: str) -> tuple[str, ...]:
         names = {i.name for i in identifiers}
         return tuple(
@@ -120,7 +124,7 @@ def _household(case: _Case) -> tuple[str, tuple[str, ...]] | None:
 
 def _building(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     homes = [i for i in case.shared(EntityKind.ADDRESS) if i.users_total >= BUILDING_USERS]
-    if not homes:
+    if not case.covers(homes):
         return None
     own = not case.shared(EntityKind.DEVICE, EntityKind.CARD)
     return (
@@ -156,7 +160,7 @@ def _second_hand(case: _Case) -> tuple[str, tuple[str, ...]] | None:
 
 def _gifts(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     homes = [i for i in case.shared(EntityKind.ADDRESS) if not i.hub]
-    if not homes or case.shared(EntityKind.DEVICE, EntityKind.CARD, EntityKind.EMAIL, EntityKind.PHONE):
+    if not case.covers(homes) or case.shared(EntityKind.DEVICE, EntityKind.CARD, EntityKind.EMAIL, EntityKind.PHONE):
         return None
     return (
         f"Gifts: the accounts deliver to address {homes[0].name}, but each has its own device and card. Whether the"
@@ -167,7 +171,7 @@ def _gifts(case: _Case) -> tuple[str, tuple[str, ...]] | None:
 
 def _family_card(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     cards = [i for i in case.shared(EntityKind.CARD) if i.users_total <= CARD_FAMILY_USERS]
-    if not cards or case.has("card-testing", "chargeback"):
+    if not case.covers(cards) or case.has("card-testing", "chargeback"):
         return None
     return (
         f"A family card: {cards[0].name} is used by {count(cards[0].users_total, 'account')}, and no payment with it is"

@@ -25,7 +25,9 @@ WIDTH_INCHES, HEIGHT_INCHES = 11.0, 7.6
 FRAME = (0.77 * WIDTH_INCHES, 0.93 * HEIGHT_INCHES)
 """Of the graph itself, beside the legend and above the caption."""
 
-MAX_IDENTIFIERS = 80
+MAX_IDENTIFIERS = 36
+"""More are drawn only where the picture would fall apart without them."""
+
 MAX_NAMES = 26
 """With more members only bridges, likely victims and the first of the core are named; all are numbered."""
 
@@ -61,7 +63,7 @@ def draw(report: RingReport) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, HEIGHT_INCHES), facecolor="white")
     axes = figure.add_axes((0.01, 0.06, 0.77, 0.93))
     axes.set_axis_off()
-    drawn = _drawn(report)
+    drawn = drawn_identifiers(report)
     place = places(report, drawn, frame=FRAME)
     axes.set_xlim(0.0, FRAME[0])
     axes.set_ylim(0.0, FRAME[1])
@@ -96,21 +98,36 @@ def png(report: RingReport, dpi: int = 130) -> bytes:
 
 def caption(report: RingReport) -> str:
     """Returns one line under the picture: what it does not show."""
-    drawn = _drawn(report)
+    drawn = drawn_identifiers(report)
     hubs = [i.name for i in report.view.shared if i.hub]
     rest = len(report.view.shared) - len(hubs) - len(drawn)
     parts = ["Numbers are the rows of the members' table"]
     if hubs:
         parts.append(f"not drawn, because too many people share them: {', '.join(hubs[:8])}")
     if rest:
-        parts.append(f"{count(rest, 'weaker identifier')} not drawn")
+        parts.append(f"{count(rest, 'more identifier')} not drawn")
     return "; ".join(parts) + "."
 
 
-def _drawn(report: RingReport) -> list[Identifier]:
+def drawn_identifiers(report: RingReport) -> list[Identifier]:
+    """Returns the identifiers to draw: first those that hold the picture together, then those with most members."""
     shared = [i for i in report.view.shared if not i.hub]
     shared.sort(key=lambda i: (not i.ties, -len(i.links), i.kind, i.name))
-    return shared[:MAX_IDENTIFIERS]
+    group = {m.user.user_id: m.user.user_id for m in report.members}
+
+    def root(user_id: str) -> str:
+        while group[user_id] != user_id:
+            user_id = group[user_id]
+        return user_id
+
+    joining: list[Identifier] = []
+    others: list[Identifier] = []
+    for identifier in shared:
+        roots = sorted({root(u) for u in identifier.user_ids})
+        for other in roots[1:]:
+            group[other] = roots[0]
+        (joining if len(roots) > 1 else others).append(identifier)
+    return (joining + others)[: max(MAX_IDENTIFIERS, len(joining))]
 
 
 def _links(axes: Axes, drawn: list[Identifier], place: dict[str, Point], scale: float) -> None:

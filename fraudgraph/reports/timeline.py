@@ -33,7 +33,7 @@ def timeline(view: RingView) -> tuple[Happening, ...]:
         Happening(day * DAY_MS, "; ".join(text for _, text in parts), sum(n for n, _ in parts))
         for day, parts in days.items()
     ]
-    lines += [Happening(s.at_ms, _step(s), 1_000) for s in view.snapshot.lineage if s.what in _STEPS]
+    lines += [Happening(s.at_ms, _step(s), _moved(s)) for s in view.snapshot.lineage if s.what in _STEPS]
     if len(lines) > MAX_LINES:
         lines.sort(key=lambda h: (-h.moved, h.at_ms))
         rest = lines[MAX_LINES:]
@@ -87,6 +87,11 @@ _STEPS: dict[str, str] = {
     "revived": "became active again with {after}",
     "closed": "closed; last it had {before}",
 }
+
+
+def _moved(step: SnapshotStep) -> int:
+    """Returns how much a step weighs beside a day's events; birth, merger, split and end are never left out."""
+    return 3 * abs(step.users_after - step.users_before) if step.what in ("grew", "shrank") else 1_000
 
 
 def _step(step: SnapshotStep) -> str:

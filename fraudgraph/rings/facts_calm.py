@@ -66,9 +66,9 @@ def slow_growth(view: RingView) -> Iterator[Draft]:
 
 
 def handed_on(view: RingView) -> Iterator[Draft]:
-    """A device or phone number whose users follow one another without overlap, as when it is sold or re-issued."""
+    """A device or phone number whose users, half of the ring or more, follow one another: sold, or re-issued."""
     for i in view.shared:
-        if i.kind in HANDED_ON_KINDS and not i.hub and _one_after_another(i):
+        if i.kind in HANDED_ON_KINDS and not i.hub and 2 * len(i.links) >= view.size and _one_after_another(i):
             yield Draft(
                 f"{sentence(i.called)} was used by one account after another, never by two at a time"
                 f" ({count(len(i.links), 'account')}, {between(i.first_ms, i.last_ms)}).",

@@ -164,8 +164,8 @@ def brief_visits(view: RingView) -> Iterator[Draft]:
     shared = tuple(sorted({i.name for _, i, _ in found}))
     yield Draft(
         sentence(
-            f"{of(len(found), view.size, 'account')} of the ring ({listed(names)}) have devices of their own, in use for"
-            f" weeks, and were on a shared device ({listed(shared)}) for a day at most."
+            f"{of(len(found), view.size, 'account')} of the ring ({listed(names)}) have devices of their own, in use"
+            f" for weeks, and were on a shared device ({listed(shared)}) for a day at most."
         ),
         weighed(0.7 * len(found) / view.size),
         {"members": len(found), "ring_users": view.size, "identifiers": shared, "user_ids": names},
@@ -173,13 +173,13 @@ def brief_visits(view: RingView) -> Iterator[Draft]:
 
 
 def drop_addresses(view: RingView) -> Iterator[Draft]:
-    """An address that several ordering members use."""
+    """An address that at least three ordering members and a sixth of the ring use."""
     amounts = user_money(view.snapshot)
     for i in view.shared:
         if i.kind is not EntityKind.ADDRESS or i.hub:
             continue
         buyers = tuple(u for u in i.user_ids if view.users[u].orders > 0)
-        if len(buyers) < DROP_USERS:
+        if len(buyers) < DROP_USERS or 6 * len(buyers) < view.size:
             continue
         orders = sum(view.users[u].orders for u in buyers)
         cards = {c.name for u in buyers for c in view.by_user[u] if c.kind is EntityKind.CARD}

@@ -6,11 +6,13 @@ import math
 import xml.etree.ElementTree as ET
 from itertools import combinations
 
+import networkx as nx
 import pytest
-from support.snapshots import EXAMPLES, NASTY_IDS
+from support.snapshots import DAY, EXAMPLES, NASTY_IDS, NOW, Builder
 
+from fraudgraph.events.kinds import EntityKind
 from fraudgraph.reports.model import build_report
-from fraudgraph.reports.picture import FRAME, MAX_NAMES, caption, draw, named, png, svg
+from fraudgraph.reports.picture import FRAME, MAX_NAMES, caption, draw, drawn_identifiers, named, png, svg
 from fraudgraph.reports.picture_layout import APART_INCHES, label_places, places
 from fraudgraph.rings.roles import RoleName
 
@@ -24,7 +26,7 @@ def texts_of(name: str) -> list[str]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_marks_stand_apart_and_inside_the_frame(name: str) -> None:
     report = build_report(EXAMPLES[name]())
-    drawn = [i for i in report.view.shared if not i.hub]
+    drawn = drawn_identifiers(report)
     place = places(report, drawn, FRAME)
     assert len(place) == len(report.members) + len(drawn)
     nearest = min(math.dist(a, b) for a, b in combinations(place.values(), 2))
@@ -36,7 +38,7 @@ def test_marks_stand_apart_and_inside_the_frame(name: str) -> None:
 @pytest.mark.parametrize("name", ["fake-accounts-3", "fake-accounts", "big"])
 def test_names_do_not_cover_each_other(name: str) -> None:
     report = build_report(EXAMPLES[name]())
-    place = places(report, [i for i in report.view.shared if not i.hub], FRAME)
+    place = places(report, drawn_identifiers(report), FRAME)
     texts = {f"user:{u}": u for u in named(report)}
     found = label_places(place, texts, FRAME, fontsize=8.0, mark_inches=0.25)
     for (a, (ax, ay)), (b, (bx, by)) in combinations(found.items(), 2):
@@ -60,6 +62,21 @@ def test_every_member_has_its_number_and_every_identifier_its_name() -> None:
     assert {f"D{n}" for n in range(1, 10)} <= set(texts)
     assert "IP1" not in texts
     assert "IP1" in caption(build_report(EXAMPLES["big"]()))
+
+
+def test_many_identifiers_are_thinned_without_parting_the_ring() -> None:
+    b = Builder()
+    for i in range(20):
+        b.user(f"U{i}", NOW - DAY)
+        for k in range(12):  # every card with everybody near: 12 ways to tie the same accounts
+            b.use(f"U{i}", EntityKind.CARD, f"c{i // 2}-{k}", NOW - DAY)
+        b.use(f"U{i}", EntityKind.PHONE, f"p{(i + 1) // 2}", NOW - DAY)
+    report = build_report(b.build())
+    drawn = drawn_identifiers(report)
+    assert len(drawn) < len(report.view.shared)
+    graph = nx.Graph((f"user:{u}", i.name) for i in drawn for u in i.user_ids)
+    assert nx.is_connected(graph)
+    assert f"{len(report.view.shared) - len(drawn)} more identifiers not drawn" in caption(report)
 
 
 def test_legend_counts_roles_and_kinds() -> None:
