@@ -65,7 +65,7 @@ def shown_priority(priority_minor: float) -> float:
 
 
 def listed_ring(report: RingReport) -> ListedRing:
-    """Returns a report's ring as a row of the queue; `identifiers`: shared by two members, and by too few for a hub."""
+    """Returns a report's ring as a row of the queue."""
     s = report.snapshot
     return ListedRing(
         ring_id=s.ring_id,
@@ -75,7 +75,7 @@ def listed_ring(report: RingReport) -> ListedRing:
         value_at_risk_minor=s.value_at_risk_minor,
         currency=s.currency,
         users=len(s.users),
-        identifiers=sum(not i.hub for i in report.view.shared),
+        identifiers=s.identifiers,
         first_seen_ms=min((u.first_ms for u in s.users), default=s.as_of_ms),
         last_seen_ms=max((u.last_ms for u in s.users), default=s.as_of_ms),
         reason=s.reason,

@@ -45,6 +45,9 @@ _KIND_MARK: dict[EntityKind, tuple[str, str, float]] = {
 }
 """Marker, colour, area in square points."""
 
+_TEXT_SHIFT = {"v": 0.035, "^": -0.035}
+"""Inches towards the wide side of a triangle."""
+
 _ROLE_MARK: dict[RoleName, tuple[str, str, float, str]] = {
     RoleName.CORE: ("#D55E00", "#5c2800", 1.2, "#ffffff"),
     RoleName.BRIDGE: ("#E69F00", "#000000", 3.0, "#000000"),
@@ -207,9 +210,10 @@ def _names(axes: Axes, report: RingReport, place: dict[str, Point], scale: float
     row = {m.user.user_id: number for number, m in enumerate(report.members, 1)}
     many = len(report.members) > MAX_NAMES
     texts = {f"user:{u}": f"{row[u]}: {_short(u)}" if many else _short(u) for u in named(report)}
-    for node, (x, y) in label_places(
-        place, texts, FRAME, fontsize=NAME_POINTS * scale, mark_inches=0.25 * scale
-    ).items():
+    spots = label_places(
+        place, texts, FRAME, fontsize=NAME_POINTS * scale, mark_inches=0.25 * scale, all_named=not many
+    )
+    for node, (x, y) in spots.items():
         axes.text(
             x,
             y,

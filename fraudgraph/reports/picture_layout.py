@@ -18,6 +18,9 @@ MARGIN_INCHES = 0.55
 APART_INCHES = 0.34
 """Nearest that two marks may stand."""
 
+MAX_COVERED = 0.25
+"""Part of a name that may lie on something else."""
+
 MAX_EXACT = 160
 """Up to so many nodes Kamada-Kawai, which is cubic; beyond that a spring layout with a seed."""
 
@@ -113,7 +116,13 @@ Box = tuple[float, float, float, float]
 
 
 def label_places(
-    place: Mapping[str, Point], texts: Mapping[str, str], frame: Point, *, fontsize: float, mark_inches: float
+    place: Mapping[str, Point],
+    texts: Mapping[str, str],
+    frame: Point,
+    *,
+    fontsize: float,
+    mark_inches: float,
+    all_named: bool,
 ) -> dict[str, Point]:
     """Returns the centre of each name: of eight spots around its mark the one that covers least of what stands there.
 
@@ -123,6 +132,7 @@ def label_places(
         frame: width and height of the picture; a name does not leave it where that can be helped.
         fontsize: in points.
         mark_inches: side of a mark.
+        all_named: names every node, even where a name must cover something; else such a name is left out.
     """
     taken: list[Box] = [_box(x, y, mark_inches, mark_inches) for x, y in place.values()]
     middle_x = sum(x for x, _ in place.values()) / len(place)
@@ -143,6 +153,8 @@ def label_places(
             sum(_overlap(box, other) for other in taken) + 2.0 * (wide * high - _overlap(box, inside)) for box in boxes
         ]
         best = min(range(len(spots)), key=lambda k: (round(covered[k], 4), -round(outward[k], 4), k))
+        if covered[best] > MAX_COVERED * wide * high and not all_named:
+            continue
         found[node] = spots[best]
         taken.append(_box(*spots[best], wide, high))
     return found
