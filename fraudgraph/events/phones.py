@@ -21,7 +21,7 @@ from fraudgraph.events.rejected import Rejected
 _PUNCTUATION: Final = str.maketrans("", "", " -.()")
 _INTERNATIONAL: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _NATIONAL: Final = re.compile(r"[0-9]{5,15}")
-_NOTHING: Final = re.compile(r"(?!)")
+_NOTHING: Final = "(?!)"
 _NO_COUNTRY: Final = "001"
 
 
@@ -40,7 +40,7 @@ class _Plan(NamedTuple):
         lengths: that national numbers can have.
         stripped: what the library may take off the front of a national number.
         abroad: what is dialled before a calling code.
-        trunk: whether a `0` before national numbers is all that is ever taken off.
+        plain: whether it only takes it off, without putting something else there.
         pattern: of valid national numbers.
     """
 
@@ -48,7 +48,7 @@ class _Plan(NamedTuple):
     lengths: frozenset[int]
     stripped: re.Pattern[str]
     abroad: re.Pattern[str]
-    trunk: bool
+    plain: bool
     pattern: re.Pattern[str]
 
 
@@ -69,13 +69,12 @@ def fast(text: str, region: str | None) -> E164 | None:
         return None
     if plan.abroad.match(compact) or compact.startswith(plan.calling_code):
         return None
-    if compact[0] == "0":
-        # With the zero it must not be a valid number of its own, as it is in Italy.
-        if not plan.trunk or compact[1] == "0" or plan.pattern.fullmatch(compact):
+    front = plan.stripped.match(compact)
+    if front is not None or compact[0] == "0":
+        # A trunk zero goes, unless the number is valid with it (Italy) or begins with another one.
+        if front is None or front[0] != "0" or not plan.plain or compact[1] == "0" or plan.pattern.fullmatch(compact):
             return None
         compact = compact[1:]
-    elif plan.stripped.match(compact):
-        return None
     return E164(f"+{plan.calling_code}{compact}", plan.calling_code) if len(compact) in plan.lengths else None
 
 
@@ -149,12 +148,12 @@ def _plan_at_home(region: str | None) -> _Plan | None:
 def _plan(metadata: PhoneMetadata | None) -> _Plan | None:
     if metadata is None or metadata.general_desc is None:
         return None
-    stripped = metadata.national_prefix_for_parsing
+    stripped = re.compile(metadata.national_prefix_for_parsing or _NOTHING)
     return _Plan(
         calling_code=str(metadata.country_code),
         lengths=frozenset(metadata.general_desc.possible_length),
-        stripped=re.compile(stripped) if stripped else _NOTHING,
-        abroad=re.compile(metadata.international_prefix) if metadata.international_prefix else _NOTHING,
-        trunk=stripped == "0" and not metadata.national_prefix_transform_rule,
-        pattern=re.compile(metadata.general_desc.national_number_pattern or "(?!)"),
+        stripped=stripped,
+        abroad=re.compile(metadata.international_prefix or _NOTHING),
+        plain=stripped.groups == 0 and not metadata.national_prefix_transform_rule,
+        pattern=re.compile(metadata.general_desc.national_number_pattern or _NOTHING),
     )
