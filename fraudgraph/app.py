@@ -127,8 +127,11 @@ def open_ingest(
         ConfigurationError, DependencyError, StoreError: one of them cannot be used; the message says why.
     """
     from fraudgraph.daemon import Daemon
+    from fraudgraph.stores.local_snapshot import LocalSnapshot
+    from fraudgraph.stores.url import sqlite_path
     from fraudgraph.streams.files import FileStream
 
+    file = sqlite_path(settings.store.url)
     with closing(FileStream(paths)) as stream, _open_writer(settings, environment) as writer:
         daemon = Daemon(
             stream,
@@ -136,6 +139,7 @@ def open_ingest(
             make_engine(settings),
             writer.store,
             batch_events=settings.ingest.batch_events,
+            snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
         )
         yield Ingest(daemon, writer.store, writer.key_made)
 

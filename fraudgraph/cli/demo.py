@@ -61,7 +61,7 @@ def demo(
 def _fresh(out: Path) -> Path:
     """Returns the demo's store, of which nothing is left from an earlier demo."""
     store = out / "shop.db"
-    mine = [store.with_name(store.name + suffix) for suffix in ("", "-wal", "-shm", ".key")]
+    mine = [store.with_name(store.name + suffix) for suffix in ("", "-wal", "-shm", ".key", ".snapshot")]
     if store.exists() and not (out / "world" / "truth.json").exists():
         raise UsageError(f"{store} is there and no earlier demo's", do="Name another folder with --out.")
     for file in mine:

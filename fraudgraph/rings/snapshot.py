@@ -98,6 +98,7 @@ class RingSnapshot:
     """One ring at one commit; identical snapshots give identical facts, roles and reports.
 
     Attributes:
+        identifiers: those that members share, as the queue shows them: as of the ring's last change.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
@@ -117,6 +118,7 @@ class RingSnapshot:
     orders: tuple[SnapshotOrder, ...]
     transfers: tuple[SnapshotTransfer, ...]
     lineage: tuple[SnapshotStep, ...]
+    identifiers: int = 0
     contributions: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

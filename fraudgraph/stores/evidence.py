@@ -104,6 +104,7 @@ class Lens:
                 sorted(transfers, key=lambda t: (t.first_ms, t.from_user_id, t.to_user_id, t.kind, t.currency))
             ),
             lineage=tuple(lineage),
+            identifiers=ring.identifiers,
             contributions=dict(ring.contributions),
             versions={
                 "policy_version": self.policy.version,
