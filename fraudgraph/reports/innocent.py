@@ -137,11 +137,11 @@ def _building(case: _Case) -> tuple[str, tuple[str, ...]] | None:
 
 def _office(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     networks = [i for i in case.shared(EntityKind.IP) if i.hub or 2 * len(i.links) >= case.view.size]
-    if not networks or case.shared(EntityKind.DEVICE, EntityKind.CARD):
+    if not networks or case.shared(EntityKind.DEVICE, EntityKind.CARD, EntityKind.EMAIL, EntityKind.PHONE):
         return None
     return (
-        f"One network: the accounts share {listed([i.called for i in networks], 3)}, but no device and no card, as in"
-        " an office, on a campus or behind a carrier's address translation.",
+        f"One network: the accounts share {listed([i.called for i in networks], 3)}, but no device, card or phone, as"
+        " in an office, on a campus or behind a carrier's address translation.",
         case.cite(networks),
     )
 

@@ -102,12 +102,15 @@ class RingReport:
     computed: tuple[tuple[str, str], ...]
 
 
-def build_report(snapshot: RingSnapshot) -> RingReport:
-    """Returns the report of one ring; a pure function of its snapshot."""
-    view = RingView(snapshot)
-    policy = LinkPolicy()
-    found = facts_of(snapshot)
-    by_user = roles(view, policy)
+def build_report(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> RingReport:
+    """Returns the report of one ring; a pure function of its snapshot and the link policy that it was read under.
+
+    Args:
+        policy: the default one where it is None.
+    """
+    view = RingView(snapshot, policy)
+    found = facts_of(snapshot, policy)
+    by_user = roles(view)
     innocent = explanations(view, found)
     looks = pattern(found)
     cash = ring_money(snapshot)
@@ -120,8 +123,8 @@ def build_report(snapshot: RingSnapshot) -> RingReport:
         money=cash,
         money_lines=_money_lines(snapshot, cash, found),
         ties=_ties(found, view),
-        soft=soft_ties(view, policy),
-        cuts=stress_test(view, policy),
+        soft=soft_ties(view),
+        cuts=stress_test(view),
         members=_members(view, by_user, found),
         happenings=timeline(view),
         innocent=innocent,
@@ -159,7 +162,9 @@ def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -
     tied = f" that share {shared}" if shared else ""
     accounts = count(view.size, "account")
     allowed = next((e for e in innocent if e.strong), None)
-    if s.probability < 0.5 and allowed is not None:
+    if s.probability < 0.5 and allowed is not None and allowed.name == "insufficient-evidence":
+        what = f"The evidence does not suffice: {accounts}{tied}"
+    elif s.probability < 0.5 and allowed is not None:
         what = f"May well be {allowed.words}: {accounts}{tied}"
     elif looks.name == "unclear":
         what = f"{accounts}{tied} fit no known pattern"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from fraudgraph.errors import UsageError
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_sharing
 from fraudgraph.rings.facts_kinds import Fact, FactKind
 from fraudgraph.rings.facts_view import RingView
@@ -17,9 +18,13 @@ FACT_KINDS: Mapping[str, FactKind] = MappingProxyType(
 """Every kind of fact, by name; the order settles ties of weight."""
 
 
-def facts(snapshot: RingSnapshot) -> tuple[Fact, ...]:
-    """Returns all facts, numbered `E1, E2, …`: the strongest for a ring first, those against one last."""
-    view = RingView(snapshot)
+def facts(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> tuple[Fact, ...]:
+    """Returns all facts, numbered `E1, E2, …`: the strongest for a ring first, those against one last.
+
+    Args:
+        policy: the link policy under which the snapshot was read; the default one where it is None.
+    """
+    view = RingView(snapshot, policy)
     drafts = [
         (-draft.weight, rank, kind.identity(draft.fields), kind.name, draft)
         for rank, kind in enumerate(FACT_KINDS.values())
@@ -32,7 +37,7 @@ def facts(snapshot: RingSnapshot) -> tuple[Fact, ...]:
     )
 
 
-def recompute(snapshot: RingSnapshot, fact: Fact) -> Fact:
+def recompute(snapshot: RingSnapshot, fact: Fact, policy: LinkPolicy | None = None) -> Fact:
     """Returns the fact as the snapshot alone gives it: same id, kind and subject; text, fields and weight anew.
 
     Raises:
@@ -42,7 +47,7 @@ def recompute(snapshot: RingSnapshot, fact: Fact) -> Fact:
     if kind is None:
         raise UsageError(f"fact {fact.id} is of the unknown kind {fact.kind!r}", do=f"Known: {sorted(FACT_KINDS)}.")
     subject = kind.identity(fact.fields)
-    for draft in kind.derive(RingView(snapshot)):
+    for draft in kind.derive(RingView(snapshot, policy)):
         if kind.identity(draft.fields) == subject:
             return Fact(fact.id, kind.name, draft.text, MappingProxyType(dict(draft.fields)), draft.weight)
     raise UsageError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, gaps, median, weighed
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of, parts, sentence
@@ -205,7 +204,7 @@ def drop_addresses(view: RingView) -> Iterator[Draft]:
 
 def bridges(view: RingView) -> Iterator[Draft]:
     """What the ring falls apart without; at most the three that part most."""
-    for cut in stress_test(view, LinkPolicy())[:MAX_CUTS]:
+    for cut in stress_test(view)[:MAX_CUTS]:
         names = {i.name: i.called for i in view.identifiers}
         subject = names[cut.identifier] if cut.identifier is not None else f"account {cut.user_id}"
         yield Draft(

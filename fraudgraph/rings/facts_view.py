@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot, SnapshotLink, SnapshotUser
 
 PREFIX: dict[EntityKind, str] = {
@@ -94,14 +95,16 @@ class RingView:
     """Indexes over one snapshot, in an order that does not depend on the order of its rows.
 
     Attributes:
+        policy: the link policy of the snapshot (its hash is in `versions`); it says which weak links tie together.
         users: user id -> member, by user id.
         identifiers: most members first within a kind, then oldest; that order numbers the names.
         shared: those used by at least two members.
         by_user: user id -> identifiers that the member used.
     """
 
-    def __init__(self, snapshot: RingSnapshot) -> None:
+    def __init__(self, snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> None:
         self.snapshot = snapshot
+        self.policy = policy or LinkPolicy()
         self.users: dict[str, SnapshotUser] = {u.user_id: u for u in sorted(snapshot.users, key=lambda u: u.user_id)}
         self.identifiers = _identifiers(snapshot)
         self.shared = tuple(i for i in self.identifiers if len(i.links) >= 2)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_sharing import TAKEOVER_AGE_MS, VISITED, takeover_starts, visits
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, duration, listed
@@ -41,7 +40,7 @@ class Role:
     tied_to: int
 
 
-def roles(view: RingView, policy: LinkPolicy) -> dict[str, Role]:
+def roles(view: RingView) -> dict[str, Role]:
     """Returns each member's role, by user id.
 
     A likely victim stays one whatever their ties. A bridge is an account without which the ring falls into parts
@@ -49,8 +48,8 @@ def roles(view: RingView, policy: LinkPolicy) -> dict[str, Role]:
     that is neither.
     """
     victims = _victims(view)
-    neighbours = _neighbours(view, policy)
-    parts = {c.user_id: c.parts for c in stress_test(view, policy) if c.user_id is not None and c.parts[1] >= 2}
+    neighbours = _neighbours(view)
+    parts = {c.user_id: c.parts for c in stress_test(view) if c.user_id is not None and c.parts[1] >= 2}
     tied_to = {user_id: {u for users in neighbours[user_id].values() for u in users} for user_id in view.users}
     best = max(
         (len(tied) for user_id, tied in tied_to.items() if user_id not in victims and user_id not in parts), default=0
@@ -78,7 +77,7 @@ def _ways(through: dict[str, set[str]]) -> str:
     return f"through {listed(names, 3)}"
 
 
-def _neighbours(view: RingView, policy: LinkPolicy) -> dict[str, dict[str, set[str]]]:
+def _neighbours(view: RingView) -> dict[str, dict[str, set[str]]]:
     """Returns per member and identifier (or identifiers together, for a soft tie) the members tied by it."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for identifier in view.shared:
@@ -86,7 +85,7 @@ def _neighbours(view: RingView, policy: LinkPolicy) -> dict[str, dict[str, set[s
         for user_id in tied:
             if len(tied) > 1:
                 found[user_id][identifier.name] |= tied - {user_id}
-    for tie in soft_ties(view, policy):
+    for tie in soft_ties(view):
         name = " with ".join(tie.identifiers)
         found[tie.user_a][name].add(tie.user_b)
         found[tie.user_b][name].add(tie.user_a)

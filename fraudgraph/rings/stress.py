@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_view import Identifier, RingView
 
 Node = tuple[str, str]
@@ -46,7 +45,7 @@ class SoftTie:
     identifiers: tuple[str, ...]
 
 
-def soft_ties(view: RingView, policy: LinkPolicy, without: str | None = None) -> tuple[SoftTie, ...]:
+def soft_ties(view: RingView, without: str | None = None) -> tuple[SoftTie, ...]:
     """Returns the pairs whose weak links reach `theta` by noisy-OR, at least one of them not an IP.
 
     A weak identifier takes part with at most `max_pair_users` active users; a shared one counts with the weaker
@@ -54,7 +53,7 @@ def soft_ties(view: RingView, policy: LinkPolicy, without: str | None = None) ->
     """
     shared: dict[tuple[str, str], list[tuple[Identifier, float]]] = defaultdict(list)
     for identifier in view.shared:
-        if identifier.hub or identifier.name == without or identifier.users_total > policy.max_pair_users:
+        if identifier.hub or identifier.name == without or identifier.users_total > view.policy.max_pair_users:
             continue
         weak = [x for x in identifier.links if not x.ties and x.strength > 0.0]
         for a, b in combinations(sorted(weak, key=lambda x: x.user_id), 2):
@@ -62,12 +61,12 @@ def soft_ties(view: RingView, policy: LinkPolicy, without: str | None = None) ->
     found = []
     for (a_id, b_id), links in sorted(shared.items()):
         strength = 1.0 - math.prod(1.0 - s for _, s in links)
-        if strength >= policy.theta and any(i.kind is not EntityKind.IP for i, _ in links):
+        if strength >= view.policy.theta and any(i.kind is not EntityKind.IP for i, _ in links):
             found.append(SoftTie(a_id, b_id, strength, tuple(i.name for i, _ in links)))
     return tuple(found)
 
 
-def tie_graph(view: RingView, policy: LinkPolicy, without: str | None = None) -> dict[Node, set[Node]]:
+def tie_graph(view: RingView, without: str | None = None) -> dict[Node, set[Node]]:
     """Returns the ring's ties: members to identifiers (hard), members to members (soft)."""
     graph: dict[Node, set[Node]] = {("user", user_id): set() for user_id in view.users}
     edges: list[tuple[Node, Node]] = [
@@ -77,7 +76,7 @@ def tie_graph(view: RingView, policy: LinkPolicy, without: str | None = None) ->
         for link in identifier.links
         if link.ties and not link.hub
     ]
-    edges += [(("user", t.user_a), ("user", t.user_b)) for t in soft_ties(view, policy, without)]
+    edges += [(("user", t.user_a), ("user", t.user_b)) for t in soft_ties(view, without)]
     for a, b in edges:
         graph.setdefault(a, set()).add(b)
         graph.setdefault(b, set()).add(a)
@@ -137,9 +136,9 @@ def articulation_points(graph: Mapping[Node, Iterable[Node]]) -> set[Node]:
     return found
 
 
-def stress_test(view: RingView, policy: LinkPolicy) -> tuple[Cut, ...]:
+def stress_test(view: RingView) -> tuple[Cut, ...]:
     """Returns the accounts and identifiers without which the ring falls apart, the one that parts most first."""
-    graph = tie_graph(view, policy)
+    graph = tie_graph(view)
     whole = part_sizes(graph)
     cuts = []
     for node in articulation_points(graph):
@@ -147,9 +146,9 @@ def stress_test(view: RingView, policy: LinkPolicy) -> tuple[Cut, ...]:
         parts = part_sizes(graph, without=node)
         if len(parts) > len(whole):
             cuts.append(Cut(name, None, parts) if kind == "user" else Cut(None, name, parts))
-    weak = {name for tie in soft_ties(view, policy) for name in tie.identifiers}
+    weak = {name for tie in soft_ties(view) for name in tie.identifiers}
     for name in weak:  # a weak identifier is no node of the graph: the soft ties without it must be found anew
-        parts = part_sizes(tie_graph(view, policy, without=name))
+        parts = part_sizes(tie_graph(view, without=name))
         if len(parts) > len(whole):
             cuts.append(Cut(None, name, parts))
     unique = {(c.user_id, c.identifier): c for c in cuts}

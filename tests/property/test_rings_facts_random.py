@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.snapshots import engine_value, snapshots
 
-from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.reports.json import report_json
 from fraudgraph.reports.model import build_report
 from fraudgraph.rings.facts import facts, recompute
@@ -21,7 +20,6 @@ from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.rings.stress import articulation_points, part_sizes, stress_test, tie_graph
 
 SOME = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-POLICY = LinkPolicy()
 
 
 @SOME
@@ -67,12 +65,12 @@ def test_exposure_is_between_nothing_and_the_amount(amount: int, refunded: int, 
 @given(snapshots())
 def test_cuts_are_those_of_networkx(snapshot: RingSnapshot) -> None:
     view = RingView(snapshot)
-    graph = tie_graph(view, POLICY)
+    graph = tie_graph(view)
     reference = nx.Graph()
     reference.add_nodes_from(graph)
     reference.add_edges_from((a, b) for a, others in graph.items() for b in others)
     assert articulation_points(graph) == set(nx.articulation_points(reference))
-    for cut in stress_test(view, POLICY):
+    for cut in stress_test(view):
         node = ("user", cut.user_id) if cut.user_id is not None else ("identifier", cut.identifier)
         if node in graph:
             reference_left = reference.subgraph(set(reference) - {node})

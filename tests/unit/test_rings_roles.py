@@ -13,12 +13,10 @@ from fraudgraph.rings.roles import Role, RoleName, roles
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.rings.stress import soft_ties, stress_test
 
-POLICY = LinkPolicy()
-
 
 def roles_of(snapshot: RingSnapshot) -> dict[str, Role]:
     """Returns each member's role."""
-    return roles(RingView(snapshot), POLICY)
+    return roles(RingView(snapshot))
 
 
 def test_every_member_has_exactly_one_role_with_a_reason() -> None:
@@ -98,20 +96,25 @@ def weak_pair() -> Builder:
 
 
 def test_two_weak_identifiers_tie_together_and_ip_alone_never_does() -> None:
-    ties = soft_ties(RingView(weak_pair().build()), POLICY)
+    ties = soft_ties(RingView(weak_pair().build()))
     assert [(t.user_a, t.user_b, t.identifiers) for t in ties] == [("a", "b", ("IP1", "A1"))]
-    assert POLICY.theta <= ties[0].strength < 1.0
+    assert LinkPolicy().theta <= ties[0].strength < 1.0
 
     nets = Builder()
     for name in ("a", "b"):
         nets.user(name, NOW - DAY)
         for k in range(6):
             nets.use(name, EntityKind.IP, f"net{k}", NOW - DAY)
-    assert soft_ties(RingView(nets.build()), POLICY) == ()
+    assert soft_ties(RingView(nets.build())) == ()
+
+
+def test_a_stricter_policy_unties_them() -> None:
+    view = RingView(weak_pair().build(), LinkPolicy(theta=0.9))
+    assert soft_ties(view) == ()
 
 
 def test_a_pair_tied_by_weak_identifiers_falls_apart_without_either() -> None:
-    cuts = stress_test(RingView(weak_pair().build()), POLICY)
+    cuts = stress_test(RingView(weak_pair().build()))
     assert {(c.identifier, c.parts) for c in cuts} == {("A1", (1, 1)), ("IP1", (1, 1))}
 
 
@@ -121,7 +124,7 @@ def test_a_doubly_tied_ring_has_no_cut() -> None:
         b.user(f"U{i}", NOW - DAY)
         b.use(f"U{i}", EntityKind.DEVICE, "dev", NOW - DAY)
         b.use(f"U{i}", EntityKind.CARD, "card", NOW - DAY)
-    assert stress_test(RingView(b.build()), POLICY) == ()
+    assert stress_test(RingView(b.build())) == ()
 
 
 def test_hub_ties_nobody() -> None:
