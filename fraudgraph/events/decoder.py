@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
-from fraudgraph.events.money import currency_of, minor_units
+from fraudgraph.events.money import currencies, currency_of, minor_units
 from fraudgraph.events.parser import parse
 from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.rejected import Refusal, Rejected
@@ -53,12 +53,15 @@ _TYPES: Final[dict[type, EventType]] = {
     Label: EventType.LABEL,
     Command: EventType.COMMAND,
 }
+_RARE: Final = (Label, Command)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _END_MS: Final = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 _BLANK: Final = Signup(event_id="", ts=_EPOCH, user_id="")
 """Stands in the row of what could not be parsed, so that every column has the length of the raw batch."""
 
+_APPROVED: Final = Status.APPROVED  # a member of an enum is slow to look up, for a loop
+_NONE: Final = Status.NONE
 _REASONS: Final = {reason.code: reason for reason in RejectReason}
 
 
@@ -102,7 +105,7 @@ class Decoder:
         users = self._business_keys([("user_id", e.user_id) for e in events], refusals)
         others = self._business_keys([_counterparty(e) for e in events], refusals)
         link_row, link_kind, linked = self._links(events, refusals)
-        amounts, currencies = self._money(events, refusals)
+        amounts, numbers = self._money(events, refusals)
         labels = self._labels(rare, refusals)
         commands = _commands(rare, refusals)
 
@@ -127,7 +130,7 @@ class Decoder:
             user=[users[row] or "" for row in rows],
             counterparty=[others[row] for row in rows],
             amount_minor=np.array(amounts, dtype=np.int64)[keep],
-            currency=np.array(currencies, dtype=np.uint16)[keep],
+            currency=np.array(numbers, dtype=np.uint16)[keep],
             order_key=[None if (order := events[row].order_id) is None else order_key(order) for row in rows],
             status=np.array([_status(events[row]) for row in rows], dtype=np.uint8),
             link_event=place[link_row],
@@ -158,7 +161,7 @@ class Decoder:
                 refusals[len(events)] = rejected.refusal
                 event = _BLANK
             types.append(_TYPES[event.__class__])
-            if isinstance(event, Label | Command):
+            if isinstance(event, _RARE):
                 rare[len(events)] = event
                 event = Signup(event_id=event.event_id, ts=event.ts, user_id="")
             events.append(event)
@@ -201,22 +204,22 @@ class Decoder:
         return rows, _KIND_NUMBERS[kinds], linked
 
     def _money(self, events: Sequence[UserEvent], refusals: Refusals) -> tuple[list[int], list[int]]:
-        amounts, currencies = [0] * len(events), [0] * len(events)
-        default = self._currency
+        amounts, numbers = [0] * len(events), [0] * len(events)
+        default, table = self._currency, currencies()
         for row, event in enumerate(events):
             amount, code = event.amount, event.currency
             if amount is None and code is None:
                 continue
             try:
-                currency = default if code is None else currency_of(code)
+                currency = default if code is None else table.get(code) or currency_of(code)
                 if currency is None:
                     raise Rejected(RejectReason.MISSING_FIELD, "currency: missing, and the settings name no default")
-                currencies[row] = currency.number
+                numbers[row] = currency.number
                 if amount is not None:
                     amounts[row] = minor_units(amount, currency)
             except Rejected as rejected:
                 refusals.setdefault(row, rejected.refusal)
-        return amounts, currencies
+        return amounts, numbers
 
     def _labels(self, rare: Mapping[int, Label | Command], refusals: Refusals) -> list[tuple[int, LabelRow]]:
         labels = []
@@ -282,14 +285,14 @@ def _in_field(field: str, rejected: Rejected) -> Refusal:
 
 def _counterparty(event: UserEvent) -> tuple[str, str | None]:
     """The other user of a transfer or referral, with the name of its field."""
-    if isinstance(event, Transfer):
+    if type(event) is Transfer:
         return "to_user_id", event.to_user_id
-    return "referred_user_id", event.referred_user_id if isinstance(event, Referral) else None
+    return "referred_user_id", event.referred_user_id if type(event) is Referral else None
 
 
 def _status(event: UserEvent) -> Status:
     if event.status is None:
-        return Status.APPROVED if isinstance(event, Order | Payment) else Status.NONE
+        return _APPROVED if type(event) is Order or type(event) is Payment else _NONE
     return status_of(event.status)
 
 

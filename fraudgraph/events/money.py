@@ -44,8 +44,7 @@ def currency_of(code: str) -> Currency:
     Raises:
         Rejected: INVALID_FIELD, no such currency has a minor unit.
     """
-    table = currencies()
-    found = table.get(code) or table.get(code.upper())
+    found = currencies().get(code.upper()) if code.isascii() else None
     if found is None:
         raise Rejected(RejectReason.INVALID_FIELD, "currency: not a code of ISO 4217 that has a minor unit")
     return found

@@ -7,7 +7,7 @@ remembered identifiers takes once they no longer fit a processor's cache; so no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from phonenumbers import SUPPORTED_REGIONS
 
@@ -37,16 +37,16 @@ class Resolver:
         self._user = pseudonymiser.maker(Domain.USER)
         self.event_key = pseudonymiser.maker(Domain.EVENT)
         self.order_key = pseudonymiser.maker(Domain.ORDER)
-        ways: Mapping[EntityKind, tuple[Domain, Callable[..., identity.Normal | None]]] = {
+        ways: Mapping[EntityKind, tuple[Domain, Callable[[Any], identity.Normal | None]]] = {
             EntityKind.DEVICE: (Domain.DEVICE, identity.device),
             EntityKind.IP: (Domain.IP, identity.ip),
             EntityKind.CARD: (Domain.CARD, identity.card),
             EntityKind.EMAIL: (Domain.EMAIL, identity.email),
-            EntityKind.PHONE: (Domain.PHONE, identity.phone),
+            EntityKind.PHONE: (Domain.PHONE, _phone),
             EntityKind.ADDRESS: (Domain.ADDRESS, identity.address),
         }
-        self._makers = {
-            kind: _maker(f"{kind.label} ", pseudonymiser.maker(domain), normalise)
+        self._ways = {
+            kind: (f"{kind.label} ", normalise, pseudonymiser.maker(domain))
             for kind, (domain, normalise) in ways.items()
         }
 
@@ -64,16 +64,38 @@ class Resolver:
 
     def column(self, kind: EntityKind, raws: Sequence[str | None]) -> list[Seen]:
         """Returns what becomes of each identifier, `NO_LINK` for None; `phones` does the same for phone numbers."""
-        make = self._makers[kind]
-        return [NO_LINK if raw is None else make(raw) for raw in raws]
+        return self._column(kind, raws)
 
     def phones(self, raws: Sequence[str | None], countries: Sequence[str | None]) -> list[Seen]:
         """Returns what becomes of each phone number, in national form by its own country or the default region."""
-        make, home = self._makers[EntityKind.PHONE], self._region
-        return [
-            NO_LINK if raw is None else make(raw, _region_of(country) or home)
-            for raw, country in zip(raws, countries, strict=True)
-        ]
+        home = self._region
+        return self._column(
+            EntityKind.PHONE,
+            [
+                None if raw is None else (raw, _region_of(country) or home)
+                for raw, country in zip(raws, countries, strict=True)
+            ],
+        )
+
+    def _column(self, kind: EntityKind, raws: Sequence[Any | None]) -> list[Seen]:
+        label, normalise, pseudonym = self._ways[kind]
+        column: list[Seen] = []
+        for raw in raws:
+            if raw is None:
+                column.append(NO_LINK)
+                continue
+            try:
+                normal = normalise(raw)
+            except Rejected as rejected:
+                column.append((None, "", rejected.refusal))
+                continue
+            if normal is None:
+                column.append(NO_LINK)
+            else:
+                text, mask = normal
+                key = pseudonym(text)
+                column.append((key, mask or label + key[:2].hex(), None))
+        return column
 
     def user(self, raw: str) -> str:
         """Returns the business key of a user id: the id, or `u_` and a pseudonym in hex where it is an e-mail or phone.
@@ -92,18 +114,5 @@ def _region_of(country: str | None) -> str | None:
     return country if country in SUPPORTED_REGIONS else None
 
 
-def _maker(
-    label: str, pseudonym: Callable[[str], bytes], normalise: Callable[..., identity.Normal | None]
-) -> Callable[..., Seen]:
-    def make(*raw: str | None) -> Seen:
-        try:
-            normal = normalise(*raw)
-        except Rejected as rejected:
-            return None, "", rejected.refusal
-        if normal is None:
-            return NO_LINK
-        text, mask = normal
-        key = pseudonym(text)
-        return key, mask or label + key[:2].hex(), None
-
-    return make
+def _phone(number: tuple[str, str | None]) -> identity.Normal | None:
+    return identity.phone(*number)
