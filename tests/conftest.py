@@ -1,1 +1,32 @@
-"""Makes `tests/support` importable as `support`: pytest puts the folder of a conftest on the path."""
+"""What holds for every test: a skip is never silent, and in CI only absent real data may cause one.
+
+Its folder is on the path, so that tests can import `support`.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+ABSENT_DATA = "../shared/data"
+"""Every reason for which a test may be skipped in CI names this folder."""
+
+_skipped: list[tuple[str, str]] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collects every skipped test with its reason."""
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        _skipped.append((report.nodeid, reason))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fails a CI run in which a test was skipped for any other reason than absent real data."""
+    unexplained = [(test, reason) for test, reason in _skipped if ABSENT_DATA not in reason]
+    if os.environ.get("CI") and unexplained and exitstatus == pytest.ExitCode.OK:
+        for test, reason in unexplained:
+            print(f"\nskipped in CI: {test}: {reason}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
