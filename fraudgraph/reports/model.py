@@ -218,10 +218,10 @@ def _ties(found: tuple[Fact, ...], view: RingView) -> tuple[Tie, ...]:
 def _how_rare(i: Identifier) -> str:
     outside = i.users_total - len(i.links)
     if i.hub:
-        return f"{count(i.users_total, 'user')} in all: too many to tie anybody"
+        return f"{count(i.users_total, 'user')}: ties nobody"
     if not outside:
         return "nobody else"
-    return f"{count(i.users_total, 'user')} in all, {outside:,} outside the ring"
+    return f"{count(i.users_total, 'user')}, {outside:,} outside"
 
 
 def _members(view: RingView, by_user: Mapping[str, Role], found: tuple[Fact, ...]) -> tuple[Member, ...]:
