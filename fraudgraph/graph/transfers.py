@@ -40,6 +40,10 @@ class TransferColumns(NamedTuple):
     next_in: I32
 
 
+_FREE = frozenset({"sender", "receiver", "next_out", "next_in"})
+"""Columns in which a slot that nobody uses holds -1."""
+
+
 def _new_columns(capacity: int) -> TransferColumns:
     return TransferColumns(
         sender=np.full(capacity, -1, np.int32),
@@ -148,7 +152,10 @@ class Transfers:
         self._top += 1
         if slot >= len(self.columns.sender):
             capacity = self._top * 3 // 2
-            columns = {name: grown(column, capacity) for name, column in self.columns._asdict().items()}
+            columns = {
+                name: grown(column, capacity, -1 if name in _FREE else 0)
+                for name, column in self.columns._asdict().items()
+            }
             self.columns = TransferColumns(**columns)
         return slot
 
