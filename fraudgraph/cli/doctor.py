@@ -94,7 +94,7 @@ def _packages() -> Check:
 
 def _settings(effective: Effective) -> Check:
     changed = sorted({origin for origin in effective.origins.values() if origin != "default"})
-    where = ", ".join(changed) or f"defaults only; {CONFIG_VARIABLE} or --config names a file"
+    where = f"set by {', '.join(changed)}" if changed else f"defaults only; {CONFIG_VARIABLE} or --config names a file"
     return Check("settings", "ok", where)
 
 

@@ -128,7 +128,7 @@ def _print_text(answer: Answer) -> None:
     from fraudgraph.rings.facts_words import count, minute
 
     if not answer.accounts:
-        note(f"nothing is known about {answer.asked} {plain(answer.shown)}")
+        note(f"nothing is known about {plain(answer.title)}")
         return
 
     def rings_of(rows: list[RingRow]) -> str:
@@ -153,7 +153,7 @@ def _print_text(answer: Answer) -> None:
             ],
         )
         return
-    typer.echo(f"{answer.asked} {plain(answer.shown)}: {count(answer.total, 'account')}")
+    typer.echo(f"{plain(answer.title)}: {count(answer.total, 'account')}")
     typer.echo()
     print_table(
         [

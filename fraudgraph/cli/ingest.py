@@ -74,7 +74,10 @@ def summarise(totals: Totals, rings: int) -> None:
     from fraudgraph.rings.facts_words import count, minute
 
     until = f", up to {minute(totals.watermark_ms)} UTC" if totals.watermark_ms else ""
-    note(f"{count(totals.events, 'event')} applied in {count(totals.commits, 'commit')}{until}")
+    if totals.events or totals.duplicates or totals.dead_letters:
+        note(f"{count(totals.events, 'event')} applied in {count(totals.commits, 'commit')}{until}")
+    else:
+        note(f"nothing new: every event is in the store{until}")
     if totals.duplicates:
         note(f"{count(totals.duplicates, 'event')} had come before")
     for reason, letters in totals.dead_letters.most_common():

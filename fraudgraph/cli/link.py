@@ -56,6 +56,7 @@ def link(
 
 
 def _print_path(path: LinkPath, user_a: str, user_b: str) -> None:
+    from fraudgraph.cli.lookup import named
     from fraudgraph.reports.escape import plain
     from fraudgraph.rings.facts_words import count, minute
 
@@ -69,13 +70,14 @@ def _print_path(path: LinkPath, user_a: str, user_b: str) -> None:
     for index, step in enumerate(path.steps):
         weakest = "   <- weakest" if index == path.weakest and len(path.steps) > 1 else ""
         typer.echo(f"    |  {use(step.near)}")
-        kind = "" if step.mask.startswith(step.kind.label) else f"{step.kind.label} "
-        typer.echo(f"   [{kind}{step.mask}]  {count(step.users, 'account')}, strength {step.strength:.2f}{weakest}")
+        shared = f"{count(step.users, 'account')}, strength {step.strength:.2f}{weakest}"
+        typer.echo(f"   [{named(step.kind.label, step.mask)}]  {shared}")
         typer.echo(f"    |  {use(step.far)}")
         typer.echo(f"  {plain(step.far.user_id)}")
 
 
 def _say_why_not(search: LinkSearch, user_a: str, user_b: str, max_steps: int) -> None:
+    from fraudgraph.cli.lookup import named
     from fraudgraph.reports.escape import plain
     from fraudgraph.rings.facts_words import count
 
@@ -85,7 +87,7 @@ def _say_why_not(search: LinkSearch, user_a: str, user_b: str, max_steps: int) -
         f" ({count(search.users_seen, 'account')} looked at{more})"
     )
     for left in search.not_followed[:5]:
-        note(f"not followed: {left.kind.label} {left.mask}, {count(left.users, 'account')} ({left.why})")
+        note(f"not followed: {named(left.kind.label, left.mask)}, {count(left.users, 'account')} ({left.why})")
 
 
 def _print_json(search: LinkSearch, user_a: str, user_b: str) -> None:

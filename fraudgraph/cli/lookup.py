@@ -44,6 +44,11 @@ class Answer:
     accounts: list[Account]
     identifiers: list[tuple[Entity, int, int, int]]
 
+    @property
+    def title(self) -> str:
+        """What was asked for, in words."""
+        return named(self.asked, self.shown)
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -90,6 +95,11 @@ def look_up(reader: StoreReader, resolver: Callable[[], Resolver], question: Que
         for user_id, first_ms, last_ms, count in reader.users_of(entity, MAX_ACCOUNTS)
     ]
     return Answer(asked, shown, entity.users, accounts, [])
+
+
+def named(kind: str, shown: str) -> str:
+    """Returns `card •••• 4242`; a mask that is made of the pseudonym names its kind already (`card 94fe`)."""
+    return shown if shown.startswith(kind) else f"{kind} {shown}"
 
 
 def user_secret(user_id: str, region: str | None, *, typed: bool) -> str | None:

@@ -17,10 +17,15 @@ from fraudgraph.errors import DependencyError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SCHEMA_VERSION = 1
 _PLAIN_COLUMNS = 10_000
 """Width where the output is no terminal: nothing is wrapped or cut, the reader is a program."""
+
+_FOLDED_COLUMNS = 30
+"""A column that folds into fewer than this is hard to read: it goes under its row."""
+_GAP = 2
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -111,23 +116,47 @@ class Column:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a table without rules; in a pipe it is one line a row, however long."""
+    """Writes a table without rules.
+
+    In a pipe it is one line a row, however long. In a terminal the column that folds, which must be the last, goes
+    under its row where there is no room for it beside.
+    """
+    rows = list(rows)
+    if not sys.stdout.isatty():
+        for line in _lines(console(plain_columns=_PLAIN_COLUMNS), columns, rows):
+            typer.echo(line.rstrip())  # rich pads every line
+        return
+    out = console()
+    fixed = sum(_width(column, [row[i] for row in rows]) for i, column in enumerate(columns) if not column.folds)
+    if columns[-1].folds and out.width - fixed < min(_FOLDED_COLUMNS, _width(columns[-1], [row[-1] for row in rows])):
+        first, *lines = _lines(out, columns[:-1], [row[:-1] for row in rows])
+        typer.echo(first)
+        for line, row in zip(lines, rows, strict=True):
+            typer.echo(f"{line}\n    {row[-1]}")
+        return
+    out.print(_table(columns, rows))
+
+
+def _lines(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[str]:
+    with out.capture() as captured:
+        out.print(_table(columns, rows))
+    return captured.get().splitlines()
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for column in columns:
         table.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            no_wrap=not column.folds,
-            overflow="fold",
+            column.title, justify="right" if column.right else "left", no_wrap=not column.folds, overflow="fold"
         )
     for row in rows:
         table.add_row(*row)
-    out = console(plain_columns=_PLAIN_COLUMNS)
-    if out.is_terminal:
-        out.print(table)
-        return
-    with out.capture() as captured:
-        out.print(table)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))  # rich pads every line
+    return table
+
+
+def _width(column: Column, cells: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, (column.title, *cells))) + _GAP
