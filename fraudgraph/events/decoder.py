@@ -11,6 +11,7 @@ from typing import Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.events.money import currencies, currency_of, minor_units
@@ -80,7 +81,7 @@ class Decoder:
         max_bytes: longest record.
 
     Raises:
-        Rejected: the default currency is none.
+        ConfigurationError: the default region or currency does not exist.
     """
 
     def __init__(
@@ -93,7 +94,12 @@ class Decoder:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._vault = vault
-        self._currency = None if default_currency is None else currency_of(default_currency)
+        self._currency = None if default_currency is None else currencies().get(default_currency)
+        if self._currency is None and default_currency is not None:
+            raise ConfigurationError(
+                f"the default currency {default_currency!r} has no minor unit in ISO 4217",
+                do="Set it to a three-letter code in capitals, such as EUR, or leave it out.",
+            )
         self._max_bytes = max_bytes
         self._resolver = Resolver(pseudonymiser, default_region=default_region)
 

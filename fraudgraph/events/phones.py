@@ -100,6 +100,11 @@ def slow(text: str, region: str | None) -> E164:
     return E164(text, str(number.country_code))
 
 
+_UNMISTAKABLE: Final = re.compile(r"(?!000)[+0(][0-9 ().\-/+]{6,}")
+_BARE: Final = re.compile(r"[1-9][0-9]{10,14}")
+_MOBILE: Final = phonenumbers.PhoneNumberType.MOBILE
+
+
 def owned(text: str, region: str | None) -> str | None:
     """Returns the number in E.164 if the text can hardly be anything but a phone number, else None.
 
@@ -107,22 +112,26 @@ def owned(text: str, region: str | None) -> str | None:
     after its calling code. Other texts of digits only are taken for something else: most ten-digit numbers would be
     valid somewhere.
     """
-    if not _UNMISTAKABLE.fullmatch(text):
-        return None
-    bare = text[0] in "123456789"
+    if _UNMISTAKABLE.fullmatch(text):
+        return _valid(text, region, mobile=False) if region is not None or text[0] == "+" else None
+    plan = _plan_at_home(region)
+    if plan is not None and text.startswith(plan.calling_code) and _BARE.fullmatch(text):
+        return _valid(f"+{text}", region, mobile=True)
+    return None
+
+
+def _valid(text: str, region: str | None, *, mobile: bool) -> str | None:
     try:
-        number = phonenumbers.parse(f"+{text}" if bare else text, region)
+        number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
-    if bare and (phonenumbers.region_code_for_number(number) != region or phonenumbers.number_type(number) != _MOBILE):
+    if mobile and not (
+        phonenumbers.number_type(number) == _MOBILE and phonenumbers.region_code_for_number(number) == region
+    ):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-_UNMISTAKABLE: Final = re.compile(r"[+0(][0-9 ().\-/+]{6,}|[1-9][0-9]{10,14}")
-_MOBILE: Final = phonenumbers.PhoneNumberType.MOBILE
 
 
 @cache

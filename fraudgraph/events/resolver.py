@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from phonenumbers import SUPPORTED_REGIONS
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events import identity
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.events.pseudonyms import Domain, Pseudonymiser
@@ -30,9 +31,17 @@ class Resolver:
     Args:
         pseudonymiser: makes the keys.
         default_region: ISO 3166-1 alpha-2 code for phone numbers in national form, or None.
+
+    Raises:
+        ConfigurationError: no phone number is of that region.
     """
 
     def __init__(self, pseudonymiser: Pseudonymiser, *, default_region: str | None) -> None:
+        if default_region is not None and default_region not in SUPPORTED_REGIONS:
+            raise ConfigurationError(
+                f"the default region {default_region!r} has no phone numbers",
+                do="Set it to a two-letter code of ISO 3166-1 in capitals, such as DE, or leave it out.",
+            )
         self._region = default_region
         self._user = pseudonymiser.maker(Domain.USER)
         self.event_key = pseudonymiser.maker(Domain.EVENT)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.events.kinds import EntityKind, EventType, RejectReason, Status
@@ -202,6 +203,15 @@ def test_times_are_whole_milliseconds_in_utc(ts: str, ms: int) -> None:
 def test_a_default_currency_serves_amounts_without_one() -> None:
     batch = decode(LOGIN | {"amount": 12.5}, default_currency="EUR")
     assert (batch.amount_minor.tolist(), batch.currency.tolist()) == ([1250], [978])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"default_currency": "EURO"}, {"default_currency": "XXX"}, {"default_region": "UK"}]
+)
+def test_a_default_that_does_not_exist_is_refused_at_the_start(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="the default") as caught:
+        decode(**settings)
+    assert "such as" in caught.value.do
 
 
 def test_numbers_in_json_are_read_exactly() -> None:
