@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,23 @@ def process(*arguments: object, stdin: str = "", env: dict[str, str] | None = No
         command(arguments), input=stdin, capture_output=True, text=True, env=environment(env), cwd=cwd, timeout=300
     )
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def terminal(*arguments: object, columns: int) -> str:
+    """Runs a command on a terminal of that width; returns what the screen shows, without styles."""
+    ours, theirs = os.openpty()
+    env = environment({"COLUMNS": str(columns), "TERM": "xterm"})
+    running = subprocess.Popen(command(arguments), stdout=theirs, stderr=theirs, stdin=theirs, env=env)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    running.wait(timeout=60)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode()).replace("\r\n", "\n")
 
 
 def environment(env: dict[str, str] | None = None) -> dict[str, str]:

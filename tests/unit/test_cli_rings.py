@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cli import fraudgraph
+from support.cli import fraudgraph, terminal
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cli.queue import FIELDS
@@ -36,7 +36,7 @@ def _ring(ring_id: str, *, value: int, probability: float, quiet_days: int = 0, 
         identifiers=1,
         first_seen_ms=last_ms - DAY_MS,
         last_seen_ms=last_ms,
-        reason="burst",
+        reason="burst, quick spend, card rotation",
         scorer="test-1",
         contributions={"burst": 2.0},
     )
@@ -239,3 +239,15 @@ def test_another_link_policy_is_refused_where_strengths_would_be_false(store: st
 def test_debug_shows_the_traceback(store: str) -> None:
     with pytest.raises(Exception, match="R999999"):
         fraudgraph("--debug", "rings", "show", "R999999", "--store", store)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_shows_whole_words_within_its_width(store: str, columns: int) -> None:
+    lines = terminal("rings", "list", "--store", store, columns=columns).splitlines()
+    assert max(map(len, lines)) <= columns
+    first = next(i for i, line in enumerate(lines) if line.startswith("R000002"))
+    assert "900.00 EUR" in lines[first]
+    reason = lines[first if columns == 120 else first + 1]
+    assert reason.rstrip().endswith("  burst, quick spend, card rotation")
+    shown = terminal("rings", "show", "R000001", "--store", store, columns=columns).splitlines()
+    assert max(map(len, shown)) <= columns
