@@ -67,7 +67,7 @@ class Model:
         slots = [slot for slot, row in self.links.items() if row[1:4] == ends]
         slot = slots[0] if slots else _free(self.links)
         before = self.links.get(slot, (slot, *ends, self.watermark_ms, 0, 0, 0, -1, -1, 0))
-        self.links[slot] = (*before[:5], self.watermark_ms + c, before[6] + 1, 1 << b % 8, *before[4:7])
+        self.links[slot] = (*before[:5], self.watermark_ms + c, before[6] + 1, before[7] | 1 << c, *before[4:7])
 
     def unlink(self, a: int, b: int, c: int) -> None:
         """A link expires."""
@@ -161,9 +161,11 @@ STEPS: Final[tuple[Callable[[Model, int, int, int], None], ...]] = (
 
 _small = st.integers(0, FEW - 1)
 journals = st.lists(
-    st.lists(st.tuples(st.sampled_from(STEPS), _small, _small, _small), max_size=12), min_size=1, max_size=6
+    st.lists(st.tuples(st.sampled_from(STEPS), _small, _small, _small), min_size=10, max_size=30),
+    min_size=2,
+    max_size=8,
 )
-"""Commits of a few steps each."""
+"""Commits of some 20 steps each."""
 
 
 def play(
