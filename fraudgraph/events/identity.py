@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from socket import AF_INET6, inet_aton, inet_ntoa, inet_pton
@@ -46,19 +45,10 @@ def device(raw: str) -> Normal | None:
     return None if text.lower() in _PLACEHOLDERS else (text, None)
 
 
-# RFC 6890 and the registries it set up: behind each of these stands anybody. The documentation networks
-# (RFC 5737, RFC 3849) are not among them: no real traffic has them, and examples and simulated shops do.
-_NOBODY_V4: Final = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-    *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-)
-_NOBODY_V6: Final = ("::/127", "100::/64", "fc00::/7", "fe80::/10", "ff00::/8")
-
-
 class _Ranges:
     """Whether a number lies in one of a few disjoint networks, by bisection."""
 
-    def __init__(self, networks: Sequence[str]) -> None:
+    def __init__(self, *networks: str) -> None:
         parsed = sorted((ip_network(network) for network in networks), key=lambda n: int(n.network_address))
         self._first = [int(network.network_address) for network in parsed]
         self._last = [int(network.broadcast_address) for network in parsed]
@@ -68,8 +58,13 @@ class _Ranges:
         return i >= 0 and number <= self._last[i]
 
 
-_V4: Final = _Ranges(_NOBODY_V4)
-_V6: Final = _Ranges(_NOBODY_V6)
+# RFC 6890 and the registries it set up: behind each of these stands anybody. The documentation networks
+# (RFC 5737, RFC 3849) are not among them: no real traffic has them, and examples and simulated shops do.
+_ANYBODY_V4: Final = _Ranges(
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+    *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+)
+_ANYBODY_V6: Final = _Ranges("::/127", "100::/64", "fc00::/7", "fe80::/10", "ff00::/8")
 _MAPPED: Final = 0xFFFF
 
 
@@ -92,7 +87,7 @@ def ip(raw: str) -> Normal | None:
         if text.lower() in _PLACEHOLDERS:
             return None
         raise Rejected(RejectReason.INVALID_IDENTIFIER, "ip: not an IP address") from None
-    return None if number in _V4 else (v4, f"{v4.rpartition('.')[0]}.0/24")
+    return None if number in _ANYBODY_V4 else (v4, f"{v4.rpartition('.')[0]}.0/24")
 
 
 def _v4_number(text: str) -> int:
@@ -113,7 +108,7 @@ def _v6_number(text: str) -> int:
 
 
 def _subscriber(number: int) -> Normal | None:
-    if number in _V6:
+    if number in _ANYBODY_V6:
         return None
     # A subscriber's network is a /64 or larger (RFC 6177), and the host half changes every day (RFC 8981).
     groups = [f"{number >> shift & 0xFFFF:x}" for shift in (112, 96, 80, 64)]
@@ -167,20 +162,25 @@ def email(raw: str) -> Normal | None:
     Raises:
         Rejected: INVALID_IDENTIFIER, or UNSAFE_TEXT for invisible characters and mixed scripts.
     """
-    address = raw.strip()
-    check_visible("email", address)
-    plain = _PLAIN_EMAIL.fullmatch(address)
-    if plain is not None and len(plain[1]) <= _LOCAL_MAX and len(address) <= _EMAIL_MAX:
-        # RFC 5321's Dot-string within its lengths is valid as it stands, so the costly validation of the
-        # domain is made once per domain.
-        local, domain = plain[1].lower(), _ascii_domain(plain[2].lower())
-    else:
-        local, domain = _international_email(address)
-    if domain is None:
-        if address.lower() in _PLACEHOLDERS:
+    text = raw.strip()
+    check_visible("email", text)
+    parts = _email_parts(text)
+    if parts is None:
+        if text.lower() in _PLACEHOLDERS:
             return None
         raise Rejected(RejectReason.INVALID_IDENTIFIER, "email: not an e-mail address")
-    return _mailbox(local, domain)
+    return _mailbox(*parts)
+
+
+def _email_parts(text: str) -> tuple[str, str] | None:
+    """Returns the local part and the domain of a valid address, in lower case and the domain in ASCII, else None."""
+    plain = _PLAIN_EMAIL.fullmatch(text)
+    if plain is None or len(plain[1]) > _LOCAL_MAX or len(text) > _EMAIL_MAX:
+        return _international_email(text)
+    # RFC 5321's Dot-string within its lengths is valid as it stands, so the costly validation of the
+    # domain is made once per domain.
+    domain = _ascii_domain(plain[2].lower())
+    return None if domain is None else (plain[1].lower(), domain)
 
 
 @lru_cache(maxsize=4096)
@@ -191,15 +191,16 @@ def _ascii_domain(domain: str) -> str | None:
         return None
 
 
-def _international_email(address: str) -> tuple[str, str | None]:
+def _international_email(text: str) -> tuple[str, str] | None:
     try:
-        valid = validate_email(address, check_deliverability=False)
+        valid = validate_email(text, check_deliverability=False)
     except (EmailNotValidError, UnicodeError):
-        return "", None
+        return None
     for word in (valid.local_part, *valid.domain.split(".")):
         check_one_script("email", word)
     # Compatibility forms (full-width letters) look the same to people; RFC 5321 forbids only relays to fold them.
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", valid.local_part).casefold()), valid.ascii_domain
+    local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", valid.local_part).casefold())
+    return (local, valid.ascii_domain) if valid.ascii_domain else None
 
 
 def _mailbox(local: str, domain: str) -> Normal:
@@ -271,10 +272,11 @@ def user_secret(raw: str, region: str | None) -> str | None:
     check_visible("user_id", raw)
     text = raw.strip()
     if "@" in text and _NEARLY_EMAIL.fullmatch(text):
+        # Not folded to the mailbox: name+1@ and name+2@ are two accounts. An address that is not valid is near enough
+        # to one to be somebody's with a typing error.
         try:
-            found = email(text)
+            parts = _email_parts(text)
         except Rejected:
-            found = None
-        # Not a valid address, but near enough to one that it may be somebody's with a typing error.
-        return found[0] if found else text.casefold()
+            parts = None
+        return text.casefold() if parts is None else "@".join(parts)
     return phones.owned(text, region)

@@ -13,8 +13,8 @@ from fraudgraph.events.schema import Command, Event, Label, Referral, Transfer
 
 _FIELDS: Final = frozenset(name for struct in (Transfer, Referral, Label, Command) for name in struct.__struct_fields__)
 _TIMES: Final = frozenset({"ts", "about_ts", "arrived_ts"})
-_AT: Final = re.compile(r"- at `\$\.(\w+)")
-_MISSING: Final = re.compile(r"missing required field `(\w+)`")
+_AT: Final = re.compile(r"- at `\$\.(\w+)[^`]*`$")
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
 _EXPECTED: Final = re.compile(r"Expected `(str|object)[^`]*`( of length [<>]= \d+|, got)?")
 _TYPE_NAMES: Final = {"str": "a string", "object": "an object"}
 
@@ -56,7 +56,7 @@ def _malformed() -> Rejected:
 
 def _refusal(message: str) -> Rejected:
     """Sorts a message of the parser; only names of our own fields and types are taken over from it."""
-    missing = _MISSING.search(message)
+    missing = _MISSING.match(message)
     if missing is not None and missing[1] in _FIELDS | {"type"}:
         return Rejected(RejectReason.MISSING_FIELD, f"{missing[1]}: missing")
     at = _AT.search(message)

@@ -11,8 +11,8 @@ from fraudgraph.events.rejected import Rejected
 
 _UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ue000-\uf8ff]")
-"""C0 and C1 controls, the bidi controls of UAX #9, line and paragraph separators, private use."""
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ue000-\uf8ff]")
+"""C0 and C1 controls, line and paragraph separators, the explicit bidi controls of UAX #9, private use."""
 
 # Unicode Technical Standard 39, section 5.2, "Highly Restrictive": the scripts that real languages mix.
 _MIXABLE: Final = (
@@ -37,7 +37,7 @@ def check_visible(field: str, text: str) -> None:
 
 
 def check_prose(field: str, text: str) -> None:
-    """Refuses control and bidi characters, but not the joiners and line ends that prose and addresses need.
+    """Refuses control and bidi characters, but not the joiners, marks and line ends that prose and addresses need.
 
     Raises:
         Rejected: UNSAFE_TEXT, naming the field.

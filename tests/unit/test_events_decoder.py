@@ -13,6 +13,7 @@ from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.events.kinds import EntityKind, EventType, RejectReason, Status
 from fraudgraph.events.pseudonyms import Domain, Pseudonymiser
+from fraudgraph.events.rejected import Rejected
 from fraudgraph.events.resolver import Resolver
 from fraudgraph.events.vault import Vault
 from fraudgraph.streams.port import RawBatch
@@ -128,6 +129,8 @@ def test_bad_events_leave_no_trace_in_the_columns_of_the_good_ones() -> None:
     ("change", "reason", "detail"),
     [
         ({"type": "burp"}, RejectReason.UNKNOWN_TYPE, "type: not a type of event"),
+        ({"type": "Object missing required field `ts`"}, RejectReason.UNKNOWN_TYPE, "type: not a type of event"),
+        ({"type": "' - at `$.amount`"}, RejectReason.UNKNOWN_TYPE, "type: not a type of event"),
         ({"type": None}, RejectReason.MISSING_FIELD, "type: missing"),
         ({"event_id": None}, RejectReason.MISSING_FIELD, "event_id: missing"),
         ({"user_id": ""}, RejectReason.MISSING_FIELD, "user_id: missing"),
@@ -249,7 +252,7 @@ def test_a_user_id_that_is_an_email_address_or_phone_is_one_pseudonym_everywhere
     key = f"u_{PSEUDONYMS.of(Domain.USER, 'mona@example.com').hex()}"
     batch = decode(
         LOGIN | {"user_id": "Mona@example.com"},
-        LOGIN | {"type": "transfer", "to_user_id": "mona+x@Example.com"},
+        LOGIN | {"type": "transfer", "to_user_id": "MONA@Example.com"},
         LOGIN | {"type": "referral", "referred_user_id": "mona@example.com"},
         LABEL | {"target": "user:MONA@example.com"},
         LABEL | {"target": f"user:{key}"},
@@ -354,3 +357,5 @@ def test_a_search_finds_what_the_decoder_made() -> None:
     assert found == list(zip(batch.link_key, batch.link_mask, strict=True))
     assert resolver.identifier(EntityKind.IP, "10.0.0.1") is None
     assert resolver.user("17") == "17"
+    with pytest.raises(Rejected, match="ip: not an IP address"):
+        resolver.identifier(EntityKind.IP, "nowhere")

@@ -187,6 +187,7 @@ def test_devices_stay_as_they_are() -> None:
         "12 High Street\nLondon\r\n",
         "１２ High Street - London",
         "12 High Str\u00adeet, Lon\u200bdon",
+        "\u200f12 High Street, London\u200e",
     ],
 )
 def test_case_space_and_punctuation_of_an_address_do_not_count(raw: str) -> None:
@@ -215,6 +216,7 @@ def test_addresses() -> None:
             "2024-000123",
             "2015550123",
         ),
+        *("+99999999999", "(000) 000-0000", "+441111111111", "441234567890", "447911123456789"),
         *("u_00112233445566778899aabbccddeeff", "123e4567-e89b-12d3-a456-426614174000", "1709251200000", "000123-45"),
     ],
 )
@@ -226,8 +228,11 @@ def test_ids_of_users_stay(raw: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "region", "secret"),
     [
-        ("Mona+1@Example.com", None, "mona@example.com"),
+        ("Mona+1@Example.com", None, "mona+1@example.com"),  # another account than mona@example.com
+        ("Mo.Na@Gmail.com", None, "mo.na@gmail.com"),
+        ("user@Bücher.example", None, "user@xn--bcher-kva.example"),
         ("mona@localhost", None, "mona@localhost"),
+        ("Mоna@example.com", None, "mоna@example.com"),  # a Cyrillic о
         ("+44 20 7946 0018", None, "+442079460018"),
         ("020 7946 0018", "GB", "+442079460018"),
         ("02079460018", "GB", "+442079460018"),

@@ -98,3 +98,12 @@ def test_a_folder_in_the_files_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.key").mkdir()
     with pytest.raises(ConfigurationError, match="cannot be used"):
         load_key({}, tmp_path / "shop.key")
+
+
+def test_a_link_to_nowhere_or_to_a_device_in_the_files_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "nowhere.key").symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        load_key({}, tmp_path / "nowhere.key")
+    (tmp_path / "null.key").symlink_to("/dev/null")
+    with pytest.raises(ConfigurationError, match="not a plain file"):
+        load_key({}, tmp_path / "null.key")
