@@ -126,12 +126,13 @@ class CommitDelta:
 
     Dense ids (`user`, `ident`, `slot`) are small integers that the engine re-uses after a delete; a store
     applies deletes before upserts, and refuses an id that changes its identity without a delete. `entities` is
-    (kind, id, key, mask); key is str for users, bytes else. Deleting a user entity deletes its `users` row.
-    `positions` and `clocks_ms` (latest event time seen per partition; `-1 - ms` where it ended) hold what moved; `scorer_state` None leaves
-    the stored one. `members` (user, probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with
-    `seen_ts_ms`; a store forgets them below the watermark. A transfer's `kind` is the number of
-    EventType.TRANSFER or EventType.REFERRAL. An order's `status` has bit `1 << Status` for each status seen.
-    A label is stored once by its `key`. `rings` are upserts by ring id: the columns as given.
+    (kind, id, key, mask); key is str for users, bytes else. Deleting a user entity deletes its `users` row and
+    its memberships. `positions` and `clocks_ms` (latest event time seen per partition; `-1 - ms` where it ended)
+    hold what moved; `scorer_state` None leaves the stored one, and `ring_serial` never falls. `members` (user,
+    probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with `seen_ts_ms`; a store forgets
+    them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
+    order's `status` has bit `1 << Status` for each status seen. A label is stored once by its `key`, an alert by
+    its id. `rings` are upserts by ring id: the columns as given.
     """
 
     commit: int

@@ -53,14 +53,7 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
     )
     entity = links.pop("entity").astype(np.int64)
     links |= {"kind": entity & KIND_MASK, "ident": entity >> KIND_BITS}
-    rings = [
-        ring_from_row(row)
-        for row in db.execute(
-            "SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,"
-            " first_seen_ms, last_seen_ms, reason, scorer, contributions"
-            " FROM rings WHERE status = 'open' ORDER BY ring_id"
-        )
-    ]
+    rings = [ring_from_row(row) for row in db.execute("SELECT * FROM ring_rows WHERE status = 'open' ORDER BY ring_id")]
     return StoredState(
         commit=commit,
         watermark_ms=watermark_ms,

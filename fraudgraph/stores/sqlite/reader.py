@@ -24,9 +24,7 @@ ALL: Final = -1
 """SQLite's LIMIT for no limit."""
 
 _RINGS: Final = """
-    SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
-        first_seen_ms, last_seen_ms, reason, scorer, contributions
-    FROM rings
+    SELECT * FROM ring_rows
     WHERE (
         (:open AND :dormant AND status = 'open')
         OR (:open AND status = 'open' AND NOT is_dormant(last_seen_ms))
@@ -215,9 +213,7 @@ class SqliteReader:
         with self._reading() as (db, lens):
             rows = db.execute(
                 """
-                SELECT r.ring_id, r.status, r.probability, r.rank, r.value_at_risk_minor, r.currency, r.users,
-                    r.identifiers, r.first_seen_ms, r.last_seen_ms, r.reason, r.scorer, r.contributions
-                FROM members AS m JOIN rings AS r USING (ring_id)
+                SELECT r.* FROM members AS m JOIN ring_rows AS r ON r.ring_id = m.ring_id
                 WHERE m.user = ? >> ? AND r.status = 'open'
                 ORDER BY r.rank DESC, r.ring_id""",
                 (_find(db, EntityKind.USER, user_id), KIND_BITS),

@@ -120,6 +120,11 @@ _V1: Final = (
         reason TEXT NOT NULL,
         scorer TEXT NOT NULL,
         contributions TEXT NOT NULL)""",
+    # The columns of the port's RingRow, in its order.
+    """CREATE VIEW ring_rows AS
+        SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
+            first_seen_ms, last_seen_ms, reason, scorer, contributions
+        FROM rings""",
     """CREATE TABLE members (
         ring_id TEXT NOT NULL,
         user INTEGER NOT NULL,

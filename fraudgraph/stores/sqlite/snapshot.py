@@ -36,13 +36,7 @@ def count_users(db: sqlite3.Connection, lens: Lens, ref: int) -> int:
 
 def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnapshot | None:
     """Returns the ring with all its evidence; call it inside a read transaction."""
-    row = db.execute(
-        """
-        SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
-            first_seen_ms, last_seen_ms, reason, scorer, contributions
-        FROM rings WHERE ring_id = ?""",
-        (ring_id,),
-    ).fetchone()
+    row = db.execute("SELECT * FROM ring_rows WHERE ring_id = ?", (ring_id,)).fetchone()
     if row is None:
         return None
     lineage = db.execute(
