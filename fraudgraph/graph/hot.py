@@ -31,7 +31,7 @@ from fraudgraph.graph.links import (
     reserve_links,
     use_link,
 )
-from fraudgraph.graph.orders import count_orders, forget_orders, new_orders, reserve_orders
+from fraudgraph.graph.orders import OWNED, count_orders, forget_orders, move_order, new_orders, reserve_orders
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.graph.transfers import Transfers
 from fraudgraph.graph.types import I32, I64, U8, Bool, Int
@@ -80,10 +80,11 @@ class GraphChange:
         links: slots that were used and are alive.
         links_deleted: slots that expired.
         idents: identifiers whose number of users changed and that are alive.
-        users: users with an event, a label or an expired link: their ring must be looked at again.
+        users: users with an event, a label, an order that changed or an expired link: their ring must be looked at
+            again.
         users_written: users whose row changed.
         entities, entities_deleted: as in `CommitDelta`.
-        orders, orders_deleted, transfers, transfers_deleted: slots.
+        orders, orders_deleted, transfers, transfers_deleted: slots; an order that went to another user is in both.
     """
 
     links: I32
@@ -137,11 +138,11 @@ class HotGraph:
         )
         self._label_new_users(entities)
         used, changed_idents = self._apply_links(batch, user, entities)
-        orders = self._apply_orders(batch, user)
+        orders, owners_before = self._apply_orders(batch, user)
         transfers = self._apply_transfers(batch, user, counterparty)
         labelled = self._apply_labels(batch, accepted)
         seen = np.concatenate((user[user >= 0], counterparty[counterparty >= 0], labelled))
-        return self._expire(now_ms, used, changed_idents, seen, orders, transfers, entities)
+        return self._expire(now_ms, used, changed_idents, seen, orders, owners_before, transfers, entities)
 
     def _intern_users(
         self,
@@ -211,7 +212,8 @@ class HotGraph:
         )
         return distinct(slots), distinct(ids[opened])
 
-    def _apply_orders(self, batch: DecodedBatch, user: I32) -> I32:
+    def _apply_orders(self, batch: DecodedBatch, user: I32) -> tuple[I32, I32]:
+        """Returns the orders that events spoke of, and whose they were before; -1 for new ones."""
         rows, keys = [], []
         kinds = batch.type.tolist()
         for i, key in enumerate(batch.order_key):
@@ -223,7 +225,7 @@ class HotGraph:
                 rows.append(i)
                 keys.append(batch.event_key[i])
         if not rows:
-            return np.empty(0, np.int32)
+            return np.empty(0, np.int32), np.empty(0, np.int32)
         at = np.array(rows, np.int32)
         halves = key_halves(keys)
         known = user[at] >= 0
@@ -233,6 +235,9 @@ class HotGraph:
         slots = np.empty(len(at), np.int32)
         intern_keys(self.order_keys, halves, slots, np.empty(len(at), np.bool_))
         self.orders = reserve_orders(self.orders, int(self.order_keys.state[1]))
+        touched = distinct(slots)
+        before = self.orders.user[touched]
+        claims = np.empty(len(at), np.bool_)
         count_orders(
             self.orders,
             self.users.orders,
@@ -244,8 +249,19 @@ class HotGraph:
             batch.currency[at],
             batch.ts_ms[at],
             self.order_ttl_ms,
+            claims,
         )
-        return distinct(slots)
+        if claims.any():
+            self._settle_claims(slots[claims], user[at[claims]], batch.type[at[claims]] == EventType.ORDER)
+        return touched, before
+
+    def _settle_claims(self, slots: I32, users: I32, by_order: Bool) -> None:
+        """Gives orders that several users claim to the first by name, so that the order of arrival does not matter."""
+        key_of = self.user_table.key_of
+        for slot, user, named in zip(slots.tolist(), users.tolist(), by_order.tolist(), strict=True):
+            owner = int(self.orders.user[slot])
+            if named == bool(self.orders.status[slot] & OWNED) and (key_of[user] or "") < (key_of[owner] or ""):
+                move_order(self.orders, self.users.orders, slot, user)
 
     def _apply_transfers(self, batch: DecodedBatch, user: I32, counterparty: I32) -> list[int]:
         slots = []
@@ -272,16 +288,15 @@ class HotGraph:
 
     def _apply_labels(self, batch: DecodedBatch, accepted: Bool | None) -> I32:
         """Returns users whose label may have changed."""
-        touched = []
+        touched: set[str] = set()
         for row in batch.labels:
             if accepted is None or accepted[row.event]:
-                self.labels.add(row)
-                touched.append(row)
+                touched |= self.labels.add(row)
         users = set()
-        for row in touched:
-            user = self.user_table.id_of.get(row.about_user) if row.about_user is not None else None
+        for name in touched:
+            user = self.user_table.id_of.get(name)
             if user is not None and self.users.last_ms[user] >= 0:
-                self.users.label[user] = self.labels.verdict(row.about_user)
+                self.users.label[user] = self.labels.verdict(name)
                 users.add(user)
         return np.array(sorted(users), np.int32)
 
@@ -292,9 +307,12 @@ class HotGraph:
         changed_idents: I32,
         seen: I32,
         orders: I32,
+        owners_before: I32,
         transfers: list[int],
         entities: list[tuple[int, int, str | bytes, str]],
     ) -> GraphChange:
+        owners = self.orders.user[orders]
+        moved = orders[(owners_before >= 0) & (owners_before != owners)]
         dropped_slots, dropped_users, dropped_idents = self._expire_links(now_ms)
         orders_deleted, order_users = self._expire_orders(now_ms)
         transfers_gone = self.transfers.forget(self.users.transfers_out, self.users.transfers_in, now_ms)
@@ -309,7 +327,8 @@ class HotGraph:
         for user in forgotten.tolist():
             deleted.append((0, user))
             self.user_table.forget(user)
-        users = distinct(np.concatenate((seen, dropped_users, order_users, transfer_users)))
+        former = owners_before[owners_before >= 0]
+        users = distinct(np.concatenate((seen, dropped_users, owners, former, order_users, transfer_users)))
         written = distinct(seen)
         gone = {slot for slot, _, _ in transfers_gone}
         dead_entities = set(deleted)
@@ -322,7 +341,7 @@ class HotGraph:
             entities=[e for e in entities if (e[0], e[1]) not in dead_entities] if dead_entities else entities,
             entities_deleted=deleted,
             orders=orders[self.orders.user[orders] >= 0],
-            orders_deleted=orders_deleted,
+            orders_deleted=distinct(np.concatenate((orders_deleted, moved))),
             transfers=sorted({slot for slot in transfers if slot not in gone}),
             transfers_deleted=sorted(gone),
         )
@@ -365,7 +384,13 @@ class HotGraph:
 
 def distinct(items: I32) -> I32:
     """Returns the distinct items in ascending order."""
-    return np.unique(items) if len(items) > 1 else items
+    if len(items) < 2:
+        return items
+    # numpy.unique hashes integers, which is many times slower than a sort on millions of them.
+    ordered = np.sort(items)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
 
 
 @njit(cache=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -146,6 +147,13 @@ def forget_key(keys: KeyTable, item: Int) -> None:
     keys.state[2] += 1
 
 
+def gaps_below(top: int, taken: I64) -> I32:
+    """Returns the ids below `top` that are not taken, the lowest last: a stack from which the lowest comes first."""
+    free = np.ones(top, np.bool_)
+    free[taken] = False
+    return np.flatnonzero(free)[::-1].astype(np.int32)
+
+
 def restore_keys(ids: I64, halves: npt.NDArray[np.uint64]) -> KeyTable:
     """Returns a table in which `ids[i]` has the key `halves[i]`; the gaps between ids are free."""
     top = int(ids.max()) + 1 if len(ids) else 0
@@ -153,7 +161,7 @@ def restore_keys(ids: I64, halves: npt.NDArray[np.uint64]) -> KeyTable:
     table.high[ids] = halves[:, 0]
     table.low[ids] = halves[:, 1]
     table.state[0], table.state[1] = len(ids), top
-    gaps = np.setdiff1d(np.arange(top, dtype=np.int32), ids.astype(np.int32))[::-1]
+    gaps = gaps_below(top, ids)
     table.free[: len(gaps)] = gaps
     table.state[2] = len(gaps)
     _place(table.table, table.low, ids)
@@ -171,7 +179,11 @@ def _place(table: I32, low: U64, ids: I64) -> None:
 
 
 class UserTable:
-    """User ids (business keys) -> dense ints that are re-used after a delete."""
+    """User ids (business keys) -> dense ints; the lowest free one is used next.
+
+    So ids are a function of who is known, and a restored engine goes on with the same ones: sums of floats over the
+    members of a ring, which are in the order of their ids, stay equal to the last bit.
+    """
 
     def __init__(self) -> None:
         self.id_of: dict[str, int] = {}
@@ -192,7 +204,7 @@ class UserTable:
         if found is not None:
             return found
         if self._free:
-            new = self._free.pop()
+            new = heapq.heappop(self._free)
             self.key_of[new] = key
         else:
             new = len(self.key_of)
@@ -206,7 +218,7 @@ class UserTable:
         if key is not None:
             del self.id_of[key]
             self.key_of[user] = None
-            self._free.append(user)
+            heapq.heappush(self._free, user)
 
     def restore(self, pairs: list[tuple[int, str]]) -> None:
         """Takes up (id, key) pairs; the gaps between ids are free."""
@@ -215,4 +227,4 @@ class UserTable:
         for user, key in pairs:
             self.key_of[user] = key
         self.id_of = {key: user for user, key in pairs}
-        self._free = [i for i in range(top - 1, -1, -1) if self.key_of[i] is None]
+        self._free = [i for i in range(top) if self.key_of[i] is None]

@@ -11,7 +11,7 @@ from numba import njit
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.graph.heap import Heap, keyed_put
 from fraudgraph.graph.hot import HotGraph, Idents
-from fraudgraph.graph.interning import key_halves, restore_keys
+from fraudgraph.graph.interning import gaps_below, key_halves, restore_keys
 from fraudgraph.graph.links import Links, enlist, new_links, place_slots, table_size
 from fraudgraph.graph.orders import Orders, list_order, new_orders, reserve_orders
 from fraudgraph.graph.types import I32, I64, U8, Int
@@ -94,7 +94,7 @@ def _restore_links(graph: HotGraph, rows: Rows, ident_ids: I64, ident_kinds: U8)
     }
     for stored, column in columns.items():
         getattr(links, column)[slots] = rows[stored]
-    gaps = np.setdiff1d(np.arange(top, dtype=np.int32), slots.astype(np.int32))[::-1]
+    gaps = gaps_below(top, slots)
     links.free[: len(gaps)] = gaps
     links.state[:] = (len(slots), top, len(gaps))
     ends_ms = links.last_ms[slots] + graph.ttl_ms[idents.kind[links.ident[slots]]]
