@@ -22,9 +22,13 @@ SEED = 20080101
 QUANTILES = 257
 
 _NAMED = ("fraud_labels", "legitimate_labels", "chargebacks_per_user", "chargeback_members")
-SEEN: tuple[str, ...] = tuple(name for name in RING_FEATURES if name not in _NAMED)
-"""The features that the forest sees: all but what people and banks said."""
-_COLUMNS = np.array([FEATURE_INDEX[name] for name in SEEN], np.intp)
+_COUNTED = tuple(name for name in RING_FEATURES if name.startswith("shared_"))
+_RATED = tuple(name for name in RING_FEATURES if name != "users" and name not in (*_NAMED, *_COUNTED))
+SEEN: tuple[str, ...] = (*_RATED, *(f"{name} per user" for name in _COUNTED))
+"""What the forest sees: all but what people and banks said, and nothing of the ring's size: the largest groups of a shop
+are always its oddest, and known to be harmless."""
+_RATED_AT = np.array([FEATURE_INDEX[name] for name in _RATED], np.intp)
+_COUNTED_AT = np.array([FEATURE_INDEX[name] for name in _COUNTED], np.intp)
 _FORMAT = "isolation-forest-1"
 
 
@@ -70,8 +74,15 @@ class AnomalyForest:
     def anomaly(self, features: F64) -> F64:
         """Returns `[r]` anomaly in (0, 1], higher is more unusual; scikit-learn's `-score_samples`."""
         # scikit-learn's trees were grown on single precision, and compare in it.
-        seen = features[:, _COLUMNS].astype(np.float32)
-        depth = _depths(seen, self.roots, self.feature, self.threshold, self.left, self.right, self.path)
+        depth = _depths(
+            seen(features).astype(np.float32),
+            self.roots,
+            self.feature,
+            self.threshold,
+            self.left,
+            self.right,
+            self.path,
+        )
         return np.asarray(np.exp2(-depth / (len(self.roots) * _mean_depth(np.array([self.samples]))[0])))
 
     def percentile(self, features: F64) -> F64:
@@ -141,8 +152,8 @@ def fit_forest(features: F64) -> AnomalyForest:
     """Fits a forest on `[r, len(RING_FEATURES)]` features; the same features give the same forest."""
     from sklearn.ensemble import IsolationForest
 
-    seen = features[:, _COLUMNS]
-    model = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLES, len(seen)), random_state=SEED).fit(seen)
+    model = IsolationForest(n_estimators=TREES, max_samples=min(SAMPLES, len(features)), random_state=SEED)
+    model.fit(seen(features))
     trees = [estimator.tree_ for estimator in model.estimators_]
     roots = np.cumsum([0] + [tree.node_count for tree in trees[:-1]]).astype(np.int32)
     left = np.concatenate([tree.children_left + root for tree, root in zip(trees, roots, strict=True)])
@@ -154,7 +165,7 @@ def fit_forest(features: F64) -> AnomalyForest:
     for node in np.flatnonzero(~is_leaf).tolist():  # parents come before their children
         depth[left[node]] = depth[right[node]] = depth[node] + 1.0
     forest = AnomalyForest(
-        fitted_on=len(seen),
+        fitted_on=len(features),
         samples=int(model.max_samples_),
         roots=roots,
         feature=feature.astype(np.int32),
@@ -166,6 +177,12 @@ def fit_forest(features: F64) -> AnomalyForest:
     )
     forest.quantiles[:] = np.quantile(forest.anomaly(features), np.linspace(0.0, 1.0, QUANTILES))
     return forest
+
+
+def seen(features: F64) -> F64:
+    """Returns `[r, len(SEEN)]` of `[r, len(RING_FEATURES)]` features."""
+    users = np.maximum(features[:, FEATURE_INDEX["users"]], 1.0)
+    return np.hstack([features[:, _RATED_AT], features[:, _COUNTED_AT] / users[:, None]])
 
 
 def _mean_depth(samples: npt.NDArray[np.int64]) -> F64:

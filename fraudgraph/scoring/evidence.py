@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -62,9 +64,9 @@ class EvidenceRules:
         short_lived, short_lived_log_days: accounts that spent at once and were gone within a day; a week (3) says
             nothing.
         large_group, large_group_users: more than two families' worth of accounts. Real groups of 80 and of 160 accounts
-            without any fraud are known, so size alone weighs little.
-        device_sharing, device_users: accounts on the most shared identifier, where devices are shared: four fit one
-            tablet, a dozen are a farm or a kiosk.
+            without any fraud are known, so size alone weighs little, and nothing in a sprawl (below).
+        device_sharing, device_users: accounts on the most shared identifier, by the part of the shared identifiers
+            that are devices: four fit one tablet, a dozen are a farm or a kiosk.
         card_rotation, cards_per_month: cards per member and month of life (plus one): one or two are a wallet.
         declined_payments, declined_part, declined_log: declined part of all attempts, and log2(1 + declined attempts
             per member): one card payment in seven or eight is declined anyhow; card testing fails far more often,
@@ -73,8 +75,9 @@ class EvidenceRules:
             so many orders. Fashion shops get half of their goods back, so below that it says nothing.
         chargebacks, chargeback_part: members whose bank took money back. One in fifty is ordinary.
         known_fraud, fraud_part: members called fraud by somebody who looked.
-        takeover, takeover_members: long known members that began to use one new device or network within a week of
-            each other. Three are a family with a new router; six are not.
+        takeover, takeover_members, takeover_part, acquainted: long known members, by number and part, that began to
+            use one new device or network within a week of each other. Three are a family with a new router; six are
+            not, unless members pay members (from this part of them on): who was robbed by the same hand is a stranger.
         referral_chain, referrals_part: referrals among the members, per member; friends refer one another once.
         money_circulation, inside_part, back_part, circle_users: members who pay members, and are paid back, in a group
             larger than a household. Families and flat-mates do it all the time.
@@ -121,6 +124,8 @@ class EvidenceRules:
     fraud_part: Ramp = (0.02, 0.3)
     takeover: float = 2.5
     takeover_members: Ramp = (2.0, 6.0)
+    takeover_part: Ramp = (0.05, 0.3)
+    acquainted: Ramp = (0.1, 0.5)
     referral_chain: float = 1.2
     referrals_part: Ramp = (0.1, 0.5)
     money_circulation: float = 0.8
@@ -140,9 +145,14 @@ class EvidenceRules:
     household_share: Ramp = (0.5, 0.8)
     clean_record: float = 0.6
     spending_log: Ramp = (1.6, 3.0)
-    sprawl: float = 0.8
+    sprawl: float = 2.0
     sprawl_users: Ramp = (20.0, 60.0)
     sprawl_share: Ramp = (0.4, 0.15)
+
+    @property
+    def hash(self) -> str:
+        """Returns 16 hex digits that change with every constant: a calibration holds for one set of them."""
+        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
 
 
 def contributions(features: F64, rules: EvidenceRules) -> F64:
@@ -171,25 +181,28 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
     charged = _named(x("chargeback_members"), users, r.chargeback_part)
     fraud = _named(x("fraud_labels"), users, r.fraud_part)
     circle = _ramp(x("transfers_inside"), r.inside_part) * _ramp(x("transfers_back"), r.back_part)
+    ties = x("shared_devices") + x("shared_cards") + x("shared_emails") + x("shared_phones") + x("shared_addresses")
+    devices = x("shared_devices") / np.maximum(ties, 1.0)
+    taken = _ramp(x("takeover") * users, r.takeover_members) * _ramp(x("takeover"), r.takeover_part)
+    sprawl = _ramp(users, r.sprawl_users) * _ramp(x("max_share"), r.sprawl_share)
     slow = _ramp(x("succession_days"), r.slow_log_days)
     household = _ramp(users, r.household_users) * _ramp(x("max_share"), r.household_share)
     spending = np.maximum(_ramp(x("orders_per_user"), r.spending_log), _ramp(x("transfers_per_user"), r.spending_log))
     trouble = np.maximum.reduce([declined, refunded, charged, fraud])
-    has_ties = x("max_share") > 0.0
     columns = (
         r.burst_week * part("burst_week", r.burst_week_part) + r.burst_day * burst_day,
-        r.succession * _ramp(x("succession_days"), r.succession_log_days) * many * has_ties,
+        r.succession * _ramp(x("succession_days"), r.succession_log_days) * many * (ties > 0.0),
         r.quick_spend * quick,
         r.one_order * part("one_order", r.one_order_part),
         r.short_lived * _ramp(x("span_days"), r.short_lived_log_days) * quick,
-        r.large_group * _ramp(users, r.large_group_users),
-        r.device_sharing * _ramp(x("max_share") * users, r.device_users) * (x("shared_devices") > 0.0),
+        r.large_group * _ramp(users, r.large_group_users) * (1.0 - sprawl),
+        r.device_sharing * _ramp(x("max_share") * users, r.device_users) * devices,
         r.card_rotation * _ramp(x("cards_per_user") / (1.0 + months), r.cards_per_month) * many,
         r.declined_payments * declined,
         r.refunds * refunded,
         r.chargebacks * charged,
         r.known_fraud * fraud,
-        r.takeover * _ramp(x("takeover") * users, r.takeover_members),
+        r.takeover * taken * (1.0 - _ramp(x("transfers_inside"), r.acquainted)),
         r.referral_chain * _ramp(x("referrals_inside"), r.referrals_part) * many,
         r.money_circulation * circle * _ramp(users, r.circle_users),
         -r.known_legitimate * _ramp(x("legitimate_labels"), r.legitimate_part),
@@ -198,7 +211,7 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
         -r.handed_on * slow * _ramp(x("overlap"), r.overlap_part),
         -r.household_like * household * (1.0 - burst_day),
         -r.clean_record * spending * (1.0 - trouble),
-        -r.sprawl * _ramp(users, r.sprawl_users) * _ramp(x("max_share"), r.sprawl_share),
+        -r.sprawl * sprawl,
     )
     return np.stack(columns, axis=1) + 0.0
 
