@@ -120,6 +120,15 @@ def test_a_strong_long_way_beats_a_weak_short_one_unless_the_depth_forbids_it() 
     assert short.steps[0].far.last_ms == NOW
 
 
+def test_a_short_weak_way_is_kept_where_the_strong_one_leaves_no_step_to_go_on() -> None:
+    pairs = [("a", "x", EntityKind.DEVICE), ("x", "m", EntityKind.CARD), ("a", "m", EntityKind.ADDRESS)]
+    pairs.append(("m", "b", EntityKind.DEVICE))
+    reader = Reader({(user, kind, f"{a}{b}"): NOW for a, b, kind in pairs for user in (a, b)})
+    path = search(reader, "a", "b", max_depth=2).path
+    assert path is not None
+    assert [s.kind for s in path.steps] == [EntityKind.ADDRESS, EntityKind.DEVICE]
+
+
 def test_weakest_step_is_the_one_with_the_lower_product() -> None:
     reader = Reader(
         {

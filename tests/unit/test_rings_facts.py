@@ -13,6 +13,7 @@ from fraudgraph.errors import UsageError
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.facts import FACT_KINDS, facts, recompute
 from fraudgraph.rings.facts_kinds import Fact
+from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, duration, listed, money, of, parts, plural, rfc3339
 from fraudgraph.rings.snapshot import RingSnapshot
 
@@ -86,6 +87,17 @@ def test_shared_identifier_counts_users_inside_and_outside_the_ring() -> None:
     assert "3 of the 8 accounts" in fact.text
     assert "40 accounts outside it" in fact.text
     assert "9 times from 2026-03-01 to 2026-03-02" in fact.text
+
+
+def test_short_names_go_to_the_most_shared_identifier_first() -> None:
+    b = Builder()
+    for i in range(4):
+        b.user(f"U{i}", NOW - 9 * DAY)
+    b.use("U0", EntityKind.DEVICE, "early", NOW - 9 * DAY)
+    for i in range(3):
+        b.use(f"U{i}", EntityKind.DEVICE, "wide", NOW - DAY)
+    names = {i.name: len(i.links) for i in RingView(b.build()).identifiers}
+    assert names == {"D1": 3, "D2": 1}
 
 
 def test_hub_is_said_to_tie_nobody_and_weighs_nothing() -> None:
