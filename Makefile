@@ -16,7 +16,7 @@ $(UV):
 
 .venv/.ready: $(UV) requirements/dev.lock pyproject.toml
 	test -d .venv || $(UV) venv --quiet --python $(TOOLS)/bin/python .venv
-	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements/dev.lock
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python -e .
 	touch $@
 

@@ -194,12 +194,19 @@ def make_engine(settings: Settings) -> Engine:
     from fraudgraph.alerts.policy import AlertPolicy
     from fraudgraph.engine import Engine, EngineRules
     from fraudgraph.events.clock import ClockRules
+    from fraudgraph.graph.hot import GraphLimits
     from fraudgraph.scoring.structural import StructuralScorer
 
     rules = EngineRules(
         clock=ClockRules(
             allowed_lateness_ms=settings.time.allowed_lateness_minutes * MINUTE_MS,
             max_skew_ms=settings.time.max_skew_hours * HOUR_MS,
+            max_gap_ms=settings.time.max_gap_days * 24 * HOUR_MS,
+        ),
+        limits=GraphLimits(
+            user_days=settings.memory.user_days,
+            order_days=settings.memory.order_days,
+            transfer_days=settings.memory.transfer_days,
         ),
         priority=settings.priority,
         alerts=AlertPolicy(min_probability=settings.alerts.min_probability),

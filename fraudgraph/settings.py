@@ -50,6 +50,7 @@ class TimeSettings:
 
     allowed_lateness_minutes: Natural = 60
     max_skew_hours: Positive = 24
+    max_gap_days: Positive = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ class IngestSettings:
     """The size of a commit."""
 
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """How long, in event time, what is no link is remembered after its last use."""
+
+    user_days: Positive = 400
+    order_days: Positive = 180
+    transfer_days: Positive = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,22 @@ class Settings:
     time: TimeSettings = field(default_factory=TimeSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     links: LinkPolicy = field(default_factory=LinkPolicy)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     rings: RingSettings = field(default_factory=RingSettings)
     priority: PriorityRules = field(default_factory=PriorityRules)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+    def __post_init__(self) -> None:
+        longest = max(
+            self.memory.order_days, self.memory.transfer_days, *(kind.ttl_days for kind in self.links.kinds.values())
+        )
+        if self.memory.user_days <= longest:
+            raise ConfigurationError(
+                f"memory.user_days {self.memory.user_days} is not above {longest}, a time to live of what hangs on users",
+                do="Raise it above memory.order_days, memory.transfer_days and every ttl_days.",
+            )
 
 
 @dataclass(frozen=True, slots=True)

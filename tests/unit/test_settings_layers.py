@@ -105,6 +105,8 @@ def test_variables_of_others_and_the_key_are_no_settings() -> None:
         ("logging.level", "loud", "loud"),
         ("identity.default_currency", "euro", "regex"),
         ("priority.half_life_days", "0", "> 0"),
+        ("memory.user_days", "365", "not above 365"),
+        ("links.kinds.card.ttl_days", "400", "not above 400"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(flag: str, text: str, says: str) -> None:
