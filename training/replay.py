@@ -99,7 +99,7 @@ def _batches(events: Iterable[bytes] | Path, size: int) -> Iterator[RawBatch]:
         stream = FileStream([events])
         stream.seek({})
         while (raw := stream.poll(size)) is not None:
-            if len(raw):
+            if len(raw) or raw.ended or raw.damaged:
                 yield raw
         stream.close()
         return
@@ -108,3 +108,5 @@ def _batches(events: Iterable[bytes] | Path, size: int) -> Iterator[RawBatch]:
         offsets = list(range(first, first + len(values)))
         first += len(values)
         yield RawBatch(values, ["replay"], [0] * len(values), offsets, [at + 1 for at in offsets])
+    # Said at the end: events after a long gap, which nothing could confirm so far, are believed now.
+    yield RawBatch([], ["replay"], [], [], [], ended=("replay",))

@@ -25,8 +25,8 @@ _NAMED = ("fraud_labels", "legitimate_labels", "chargebacks_per_user", "chargeba
 _COUNTED = tuple(name for name in RING_FEATURES if name.startswith("shared_"))
 _RATED = tuple(name for name in RING_FEATURES if name != "users" and name not in (*_NAMED, *_COUNTED))
 SEEN: tuple[str, ...] = (*_RATED, *(f"{name} per user" for name in _COUNTED))
-"""What the forest sees: all but what people and banks said, and nothing of the ring's size: the largest groups of a shop
-are always its oddest, and known to be harmless."""
+"""What the forest sees: all but what people and banks said, and nothing of the ring's size: the largest groups of a
+shop are always its oddest, and some are known to be harmless."""
 _RATED_AT = np.array([FEATURE_INDEX[name] for name in _RATED], np.intp)
 _COUNTED_AT = np.array([FEATURE_INDEX[name] for name in _COUNTED], np.intp)
 _FORMAT = "isolation-forest-1"
