@@ -127,7 +127,7 @@ class Settings:
         )
         if self.memory.user_days <= longest:
             raise ConfigurationError(
-                f"memory.user_days {self.memory.user_days} is not above {longest}, a time to live of what hangs on users",
+                f"memory.user_days {self.memory.user_days} is not above {longest}, another time to live",
                 do="Raise it above memory.order_days, memory.transfer_days and every ttl_days.",
             )
 
