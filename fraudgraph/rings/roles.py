@@ -44,8 +44,8 @@ def roles(view: RingView) -> dict[str, Role]:
     """Returns each member's role, by user id.
 
     A likely victim stays one whatever their ties. A bridge is an account without which the ring falls into parts
-    of which two hold at least two accounts. Core is tied to at least half as many others as the best tied account
-    that is neither.
+    of which two hold at least two accounts. Core is tied to two others or more, and to at least half as many as the
+    best tied account that is neither.
     """
     victims = _victims(view)
     neighbours = _neighbours(view)
@@ -65,7 +65,7 @@ def roles(view: RingView) -> dict[str, Role]:
             name = RoleName.BRIDGE
             reasons = [f"without it the ring falls into {parts_words(parts[user_id])}", ways]
         elif tied:
-            if 2 * len(tied) >= best:
+            if len(tied) >= max(best / 2, min(2, view.size - 1)):
                 name = RoleName.CORE
             reasons = [f"tied to {len(tied):,} of {view.size - 1:,} others {ways}"]
         found[user_id] = Role(user_id, name, tuple(reasons), len(tied))
@@ -93,11 +93,11 @@ def _neighbours(view: RingView) -> dict[str, dict[str, set[str]]]:
 
 
 def _victims(view: RingView) -> dict[str, str]:
-    """Returns likely victims with the reason, by user id; never the whole ring."""
+    """Returns likely victims with the reason, by user id; an IP address alone makes nobody one."""
     found: dict[str, str] = {}
     for identifier, old, first_ms, _ in takeover_starts(view):
-        if identifier.kind is not EntityKind.DEVICE and not any(i.kind is not EntityKind.IP for i in view.shared):
-            continue  # an IP alone ties nobody
+        if identifier.kind is not EntityKind.DEVICE:
+            continue
         for user_id in old:
             age = duration(view.age_ms(user_id, first_ms))
             others = len(identifier.links) - 1

@@ -85,6 +85,16 @@ def test_weakly_tied_member_stands_at_the_edge() -> None:
     assert found["U3"].name is RoleName.CORE
 
 
+def test_one_tie_makes_no_core_in_a_chain() -> None:
+    b = Builder()
+    for i in range(5):
+        b.user(f"U{i}", NOW - DAY)
+        for k in (i, i + 1):
+            b.use(f"U{i}", EntityKind.DEVICE, f"d{k}", NOW - DAY)
+    found = roles_of(b.build())
+    assert {u for u, r in found.items() if r.name is RoleName.PERIPHERY} == {"U0", "U4"}
+
+
 def weak_pair() -> Builder:
     """Two accounts with one address and one network, neither strong enough alone."""
     b = Builder()
