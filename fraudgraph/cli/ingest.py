@@ -62,8 +62,8 @@ def run_ingest(settings: Settings, paths: list[str]) -> tuple[Totals, int]:
     configure_logging(settings.logging.level)
     with open_ingest(settings, paths) as ready:
         if ready.key_made is not None:
-            note(f"made the key {ready.key_made}: whoever has it can link pseudonyms to people, and without it")
-            note("nothing can be added or looked up, so keep it apart from the store and back it up")
+            note(f"made the key {ready.key_made}: back it up, and keep it apart from the store;")
+            note("with it pseudonyms lead to people, without it nothing can be added or looked up")
         with progress_bar("ingesting") as show, _stopping(ready):
             totals = ready.daemon.run(_progress(show))
         return totals, len(ready.store.rings())
@@ -101,7 +101,7 @@ def _progress(show: Callable[[int, int | None, str], None]) -> Callable[[Totals]
         now = time.monotonic()
         rate = totals.events / max(now - started, 1e-9)
         lag_ms = max(0, round(time.time() * 1000) - totals.watermark_ms)
-        words = f"{totals.events:,} events, {rate:,.0f}/s, at {minute(totals.watermark_ms)}, {duration(lag_ms)} behind"
+        words = f"{rate:,.0f}/s, at {minute(totals.watermark_ms)}, lag {duration(lag_ms)}"
         show(totals.bytes_read, totals.bytes_all, words)
         if now - last_log >= LOG_EVERY_S:
             last_log = now

@@ -17,14 +17,13 @@ def progress_bar(title: str) -> Iterator[Show]:
         yield lambda done, total, words: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[words]}"),
-        TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True, refresh_per_second=4) as bar:
