@@ -55,6 +55,7 @@ _TYPES: Final[dict[type, EventType]] = {
     Command: EventType.COMMAND,
 }
 _RARE: Final = (Label, Command)
+_KIND_NUMBERS: Final = np.array(IDENTIFIER_KINDS, dtype=np.uint8)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _END_MS: Final = (datetime(2201, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
@@ -279,9 +280,6 @@ class Decoder:
             reason = _REASONS.get(code, RejectReason.TRUNCATED_INPUT)
             # A stream goes on at the next position after one that it cannot read.
             bury(Refusal(reason, rest if code in _REASONS else text), partition, offset, offset + 1, seen)
-
-
-_KIND_NUMBERS: Final = np.array(IDENTIFIER_KINDS, dtype=np.uint8)
 
 
 def _in_field(field: str, rejected: Rejected) -> Refusal:

@@ -198,7 +198,7 @@ def _international_email(text: str) -> tuple[str, str] | None:
         return None
     for word in (valid.local_part, *valid.domain.split(".")):
         check_one_script("email", word)
-    # Compatibility forms (full-width letters) look the same to people; RFC 5321 forbids only relays to fold them.
+    # Compatibility forms (full-width letters) look the same to people, so they must not make two identities.
     local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", valid.local_part).casefold())
     return (local, valid.ascii_domain) if valid.ascii_domain else None
 
