@@ -67,7 +67,8 @@ class Model:
         slots = [slot for slot, row in self.links.items() if row[1:4] == ends]
         slot = slots[0] if slots else _free(self.links)
         before = self.links.get(slot, (slot, *ends, self.watermark_ms, 0, 0, 0, -1, -1, 0))
-        self.links[slot] = (*before[:5], self.watermark_ms + c, before[6] + 1, before[7] | 1 << c, *before[4:7])
+        sources = before[7] | 1 << before[6] % 8
+        self.links[slot] = (*before[:5], self.watermark_ms + c, before[6] + 1, sources, *before[4:7])
 
     def unlink(self, a: int, b: int, c: int) -> None:
         """A link expires."""
