@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.types import I32
 
+if TYPE_CHECKING:
+    import igraph
+
 
 def partition(graph: HotGraph, users: I32, now_ms: int, max_users: int) -> list[I32]:
-    """Returns a component's users in communities of at most `max_users` where Leiden finds them.
+    """Returns a component's users in communities of at most `max_users`.
 
     Leiden (Traag, Waltman, van Eck 2019; igraph) with modularity on the living ties, from cold, in the order of the
     users' keys and with a seed made of those keys: the same members with the same ties give the same parts, whatever
-    happened before. A part that stays too large is cut again; one that Leiden does not cut is kept whole.
+    happened before. A part that stays too large is cut again. One that Leiden does not cut hangs on a few identifiers
+    that crowds share; they do not say who belongs together, so it is left in the parts that it has without them.
     """
     keys = graph.user_table.key_of
     ordered = sorted(users.tolist(), key=lambda user: keys[user] or "")
@@ -26,11 +31,7 @@ def partition(graph: HotGraph, users: I32, now_ms: int, max_users: int) -> list[
         if len(team) <= max_users:
             parts.append(np.array(sorted(team), np.int32))
             continue
-        pieces = _communities(graph, team, now_ms)
-        if len(pieces) == 1:
-            parts.append(np.array(sorted(team), np.int32))
-        else:
-            waiting.extend(pieces)
+        waiting.extend(_communities(graph, team, now_ms))
     return parts
 
 
@@ -61,7 +62,26 @@ def _communities(graph: HotGraph, team: list[int], now_ms: int) -> list[list[int
     igraph.set_random_number_generator(random.Random(seed))
     membership = network.community_leiden(objective_function="modularity", n_iterations=-1).membership
     igraph.set_random_number_generator(random)
+    if len(set(membership[: len(team)])) == 1:
+        membership = _without_most_shared(network, len(team))
     pieces: dict[int, list[int]] = {}
     for user, community in zip(team, membership, strict=False):
         pieces.setdefault(community, []).append(user)
     return list(pieces.values())
+
+
+def _without_most_shared(network: igraph.Graph, users: int) -> list[int]:
+    """Returns the part of each vertex once as few as possible of the most shared identifiers are left out.
+
+    Args:
+        network: `users` vertices of users, then those of identifiers.
+    """
+    shared = network.degree(range(users, network.vcount()))
+    membership = list(range(users))
+    for limit in sorted(set(shared), reverse=True):
+        rest = network.copy()
+        rest.delete_vertices([users + i for i, count in enumerate(shared) if count >= limit])
+        membership = rest.connected_components().membership
+        if len(set(membership[:users])) > 1:
+            break
+    return membership
