@@ -78,7 +78,7 @@ class Engine:
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
-        self._rows: dict[int, RingRow] = {}
+        self.rows: dict[int, RingRow] = {}
         self._positions: dict[str, int] = {}
 
     @property
@@ -110,7 +110,7 @@ class Engine:
             state.ring_serial or 1,
             self.graph.users.ring,
         )
-        self._rows = {ring_serial(row.ring_id): row for row in state.rings}
+        self.rows = {ring_serial(row.ring_id): row for row in state.rings}
 
     def export(self) -> StoredState:
         """Returns what `restore` takes, as of the last batch; its arrays are copies.
@@ -136,7 +136,7 @@ class Engine:
             order_keys=order_keys,
             transfers=transfer_rows(graph, np.flatnonzero(graph.transfers.columns.sender >= 0).tolist()),
             labels=graph.labels.rows(),
-            rings=list(self._rows.values()),
+            rings=list(self.rows.values()),
             members={
                 ring_name(serial): [(user, 0.0) for user in team.tolist()]
                 for serial, team in self.register.members.items()
@@ -195,7 +195,7 @@ class Engine:
 
     def _write_rings(self, moves: RingMoves, now_ms: int, delta: CommitDelta) -> None:
         for serial, goes_to in moves.ended.items():
-            row = replace(self._rows.pop(serial), status="closed" if goes_to is None else "merged")
+            row = replace(self.rows.pop(serial), status="closed" if goes_to is None else "merged")
             delta.rings.append(row)
             delta.members[row.ring_id] = []
         alive, reshaped = moves.alive, moves.reshaped
@@ -221,7 +221,7 @@ class Engine:
     def _write_ring(
         self, serial: int, team: I32, reshaped: bool, scores: RingScores, money: I64, place: int, delta: CommitDelta
     ) -> None:
-        known = self._rows.get(serial)
+        known = self.rows.get(serial)
         probability = round(float(scores.probability[place]), 6)
         value, currency, identifiers, first_ms, last_ms = money.tolist()
         row = RingRow(
@@ -255,10 +255,10 @@ class Engine:
                     reason=row.reason,
                 )
             )
-        self._rows[serial] = row
+        self.rows[serial] = row
 
     def _lineage(self, step: Step, now_ms: int) -> LineageRow:
-        row = self._rows.get(step.serial)
+        row = self.rows.get(step.serial)
         at_ms = row.last_seen_ms if row is not None and step.what in ("born", "grew", "split") else now_ms
         return LineageRow(
             ring_id=ring_name(step.serial),

@@ -14,10 +14,11 @@ from numba import njit
 
 from fraudgraph.events.batch import DeadLetter, DecodedBatch
 from fraudgraph.events.kinds import RejectReason
-from fraudgraph.events.slicing import concatenate, select, without_rejects
+from fraudgraph.events.slicing import concatenate, hold_back
 
 HOUR_MS = 3_600_000
 NO_TIME = -1
+_LAST = np.iinfo(np.int64).max
 
 
 class Verdict(IntEnum):
@@ -81,7 +82,7 @@ class EventClock:
         self.watermark_ms = 0
         self.clocks_ms: dict[str, int] = {}
         self._ended: set[str] = set()
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, int] = {}
         self._seen_by_hour: dict[int, list[bytes]] = defaultdict(list)
         self._held: DecodedBatch | None = None
 
@@ -110,19 +111,21 @@ class EventClock:
 
     def admit(self, batch: DecodedBatch, *, backfill: bool = False) -> Admission:
         """Returns which events apply. With `backfill`, late events apply and the clock does not move."""
-        if self._held is not None:
-            batch = concatenate(self._held, batch)
-            self._held = None
-        n = len(batch)
-        verdict = np.zeros(n, np.uint8)
-        if not backfill:
-            self._judge(batch, verdict)
-            held = np.flatnonzero(verdict == Verdict.HELD)
-            if len(held):
-                self._held = without_rejects(select(batch, held))
-                rest = np.flatnonzero(verdict != Verdict.HELD)
-                batch, verdict = select(batch, rest), verdict[rest]
-        duplicates = self._mark_duplicates(batch.event_key, verdict)
+        if backfill:
+            verdict = np.zeros(len(batch), np.uint8)
+            watermarks = np.full(len(batch), self.watermark_ms, np.int64)
+        else:
+            waited = 0
+            if self._held is not None:
+                waited = len(self._held)
+                batch = concatenate(self._held, batch)
+                self._held = None
+            verdict, watermarks = self._judge(batch, waited)
+            held = verdict == Verdict.HELD
+            if held.any():
+                self._held, batch = hold_back(batch, held)
+                verdict, watermarks = verdict[~held], watermarks[~held]
+        duplicates = self._mark_duplicates(batch, verdict, watermarks)
         refused = np.flatnonzero((verdict == Verdict.TOO_LATE) | (verdict == Verdict.FUTURE))
         accepted = None if not verdict.any() else verdict == Verdict.ACCEPTED
         fresh = batch.ts_ms >= self.watermark_ms
@@ -144,20 +147,34 @@ class EventClock:
             seen_ts_ms=times.tolist(),
         )
 
-    def _judge(self, batch: DecodedBatch, verdict: npt.NDArray[np.uint8]) -> None:
+    def _judge(self, batch: DecodedBatch, waited: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Returns a verdict on each event, and the watermark that it met; moves the clocks.
+
+        What waited, at the head of the batch, must not be too late because others went on meanwhile: until it is
+        judged, the watermark does not pass it.
+        """
         rules = self._rules
         names = batch.partitions
+        n = len(batch)
+        verdict, watermarks = np.zeros(n, np.uint8), np.zeros(n, np.int64)
+        # A partition that ends does so behind its last record, wherever the batch is cut.
+        last = np.full(len(names), n, np.int64)
+        for place, name in enumerate(names):
+            if name in batch.ended:
+                mine = np.flatnonzero(batch.partition_of == place)
+                last[place] = mine[-1] if len(mine) else -1
+        self._ended.update(name for name in batch.ended if name not in names or last[names.index(name)] < 0)
         clocks = np.array([self.clocks_ms.get(name, NO_TIME) for name in names], np.int64)
-        present = set(np.unique(batch.partition_of).tolist())
-        for place in present:
-            self._ended.discard(names[place])
-        others = [ms for name, ms in self.clocks_ms.items() if name not in self._ended and name not in names]
-        # Partitions named in the batch without a record in it count if they were active before.
         active = np.array([name not in self._ended for name in names], np.bool_)
-        floor = min(others, default=np.iinfo(np.int64).max)
-        broker = batch.broker_ms if batch.broker_ms is not None else np.full(len(batch), NO_TIME, np.int64)
+        others = {name: ms for name, ms in self.clocks_ms.items() if name not in names}
+        floor = min((ms for name, ms in others.items() if name not in self._ended), default=_LAST)
+        peak = max(others.values(), default=NO_TIME)
+        broker = batch.broker_ms if batch.broker_ms is not None else np.full(n, NO_TIME, np.int64)
         watermark = np.array([self.watermark_ms], np.int64)
-        at = 0
+        waiting = [p for p in np.unique(batch.partition_of[:waited]).tolist() if clocks[p] < 0 or not active[p]]
+        pins = np.array([_LAST, min((self._first_time(batch, p) for p in waiting), default=_LAST)])
+        advance(clocks, active, floor, peak, pins[int(waited > 0)], rules.allowed_lateness_ms, watermark)
+        at, believed = 0, False
         while True:
             at = judge(
                 batch.partition_of,
@@ -165,71 +182,96 @@ class EventClock:
                 broker,
                 clocks,
                 active,
+                last,
                 floor,
+                peak,
+                pins,
+                waited,
                 rules.allowed_lateness_ms,
                 rules.max_skew_ms,
                 watermark,
                 verdict,
+                watermarks,
                 at,
+                believed,
             )
-            if at >= len(batch):
+            if at >= n:
                 break
-            self._judge_jump(batch, at, clocks, verdict)
-            at += 1 if verdict[at] != Verdict.ACCEPTED else 0
+            believed = self._judge_jump(batch, at, clocks, verdict)
+            place = int(batch.partition_of[at])
+            if verdict[at] == Verdict.HELD and (clocks[place] < 0 or not active[place]):
+                pins[:] = np.minimum(pins, self._first_time(batch, place, at))
         for place, name in enumerate(names):
             if clocks[place] >= 0:
                 self.clocks_ms[name] = int(clocks[place])
+            if active[place]:
+                self._ended.discard(name)
         self._ended.update(batch.ended)
         self.watermark_ms = int(watermark[0])
+        return verdict, watermarks
+
+    def _first_time(self, batch: DecodedBatch, place: int, at: int = 0) -> int:
+        """Returns the time of the first event of a partition, from `at` on, that the next ones do not contradict."""
+        times = batch.ts_ms[at:][batch.partition_of[at:] == place].tolist()
+        for i, ts_ms in enumerate(times):
+            following = times[i + 1 : i + 1 + self._rules.confirmations]
+            if 2 * sum(after >= ts_ms - self._rules.max_skew_ms for after in following) >= len(following):
+                return int(ts_ms)
+        return _LAST
 
     def _judge_jump(
         self, batch: DecodedBatch, at: int, clocks: npt.NDArray[np.int64], verdict: npt.NDArray[np.uint8]
-    ) -> None:
-        """Believes a jump (by moving the partition's clock there), refuses it, or holds it and all behind it."""
+    ) -> bool:
+        """Returns whether a jump is believed; else refuses it, or holds it and all behind it."""
         rules = self._rules
         place = int(batch.partition_of[at])
         ts_ms = int(batch.ts_ms[at])
         following = np.flatnonzero(batch.partition_of[at + 1 :] == place)[: rules.confirmations] + at + 1
         votes = batch.ts_ms[following] >= ts_ms - rules.max_skew_ms
-        ended = batch.partitions[place] in batch.ended
-        if len(following) < rules.confirmations and not ended:
-            rest = np.flatnonzero(batch.partition_of[at:] == place) + at
-            verdict[rest] = Verdict.HELD
-            return
+        if len(following) < rules.confirmations and batch.partitions[place] not in batch.ended:
+            verdict[np.flatnonzero(batch.partition_of[at:] == place) + at] = Verdict.HELD
+            return False
         believed = 2 * int(votes.sum()) > len(following)
         if len(following) == 0:
             believed = clocks[place] < 0 or ts_ms - int(clocks[place]) <= rules.max_gap_ms
-        if believed:
-            clocks[place] = max(int(clocks[place]), ts_ms)
-        else:
+        if not believed:
             verdict[at] = Verdict.FUTURE
+        return believed
 
-    def _mark_duplicates(self, keys: list[bytes], verdict: npt.NDArray[np.uint8]) -> int:
+    def _mark_duplicates(
+        self, batch: DecodedBatch, verdict: npt.NDArray[np.uint8], watermarks: npt.NDArray[np.int64]
+    ) -> int:
+        """Marks events whose id came before, and is newer than the watermark that they met; returns how many."""
+        keys = batch.event_key
         distinct = set(keys)
-        if len(distinct) == len(keys) and self._seen.isdisjoint(distinct):
+        if len(distinct) == len(keys) and self._seen.keys().isdisjoint(distinct):
             return 0
         count = 0
-        here: set[bytes] = set()
-        for i, key in enumerate(keys):
-            if verdict[i] == Verdict.ACCEPTED:
-                if key in here or key in self._seen:
-                    verdict[i] = Verdict.DUPLICATE
-                    count += 1
-                here.add(key)
+        here: dict[bytes, int] = {}
+        times, met = batch.ts_ms.tolist(), watermarks.tolist()
+        for i in np.flatnonzero(verdict == Verdict.ACCEPTED).tolist():
+            key = keys[i]
+            if here.get(key, self._seen.get(key, NO_TIME)) >= met[i]:
+                verdict[i] = Verdict.DUPLICATE
+                count += 1
+            else:
+                here[key] = times[i]
         return count
 
     def _remember(self, keys: list[bytes], times: npt.NDArray[np.int64]) -> None:
-        self._seen.update(keys)
+        self._seen.update(zip(keys, times.tolist(), strict=True))
         hours = times // HOUR_MS
         for hour in np.unique(hours).tolist():
             chosen = np.flatnonzero(hours == hour).tolist()
             self._seen_by_hour[hour].extend(keys if len(chosen) == len(keys) else [keys[i] for i in chosen])
 
     def _forget(self) -> None:
-        """Drops whole hours behind the watermark; a key kept a little longer changes nothing, for it is too late."""
+        """Drops whole hours behind the watermark; a key kept a little longer changes nothing, for its time tells."""
         now = self.watermark_ms // HOUR_MS
         for hour in [hour for hour in self._seen_by_hour if hour < now]:
-            self._seen.difference_update(self._seen_by_hour.pop(hour))
+            for key in self._seen_by_hour.pop(hour):
+                if self._seen.get(key, _LAST) // HOUR_MS == hour:
+                    del self._seen[key]
 
     def _positions(self, batch: DecodedBatch) -> dict[str, int]:
         positions = dict(batch.damaged_through)
@@ -256,39 +298,73 @@ class EventClock:
 
 
 @njit(cache=True)
+def advance(
+    clocks: npt.NDArray[np.int64],
+    active: npt.NDArray[np.bool_],
+    floor_ms: Any,
+    peak_ms: Any,
+    pin_ms: Any,
+    lateness_ms: Any,
+    watermark: npt.NDArray[np.int64],
+) -> None:
+    """Moves the watermark behind the slowest active partition; where all have ended, behind the latest of all.
+
+    It stays behind what waits at `pin_ms`, too.
+    """
+    lowest = floor_ms
+    highest = peak_ms
+    for place in range(len(clocks)):
+        if clocks[place] >= 0:
+            highest = max(highest, clocks[place])
+            if active[place]:
+                lowest = min(lowest, clocks[place])
+    if lowest == _LAST:
+        lowest = highest
+    watermark[0] = max(watermark[0], min(lowest, pin_ms) - lateness_ms)
+
+
+@njit(cache=True)
 def judge(
     partition_of: npt.NDArray[np.int32],
     ts_ms: npt.NDArray[np.int64],
     broker_ms: npt.NDArray[np.int64],
     clocks: npt.NDArray[np.int64],
     active: npt.NDArray[np.bool_],
+    last: npt.NDArray[np.int64],
     floor_ms: Any,
+    peak_ms: Any,
+    pins_ms: npt.NDArray[np.int64],
+    waited: Any,
     lateness_ms: Any,
     skew_ms: Any,
     watermark: npt.NDArray[np.int64],
     verdict: npt.NDArray[np.uint8],
+    watermarks: npt.NDArray[np.int64],
     start: Any,
+    believed: Any,
 ) -> Any:
-    """Fills `verdict` from `start` on, and moves clocks and watermark; returns where a jump must be decided, or n."""
+    """Fills `verdict` and `watermarks` from `start` on, and moves clocks and watermark.
+
+    `pins_ms` are what the watermark must not pass because it waits: in the end, and before `waited` is reached.
+
+    Returns where a jump must be decided, or n; `believed` says that the one at `start` was.
+    """
     for i in range(start, len(ts_ms)):
-        if verdict[i] != 0:
-            continue
         place, ts = partition_of[i], ts_ms[i]
-        if broker_ms[i] >= 0:
-            if ts > broker_ms[i] + skew_ms:
-                verdict[i] = 2
-                continue
-        elif clocks[place] < 0 or ts > clocks[place] + skew_ms:
-            return i
-        if ts < watermark[0]:
-            verdict[i] = 1
-            continue
-        active[place] = True
-        if ts > clocks[place]:
-            clocks[place] = ts
-        lowest = floor_ms
-        for other in range(len(clocks)):
-            if active[other] and clocks[other] >= 0 and clocks[other] < lowest:
-                lowest = clocks[other]
-        watermark[0] = max(watermark[0], lowest - lateness_ms)
+        watermarks[i] = watermark[0]
+        if verdict[i] == 0:
+            if broker_ms[i] >= 0:
+                if ts > broker_ms[i] + skew_ms:
+                    verdict[i] = 2
+            elif (clocks[place] < 0 or ts > clocks[place] + skew_ms) and not (believed and i == start):
+                return i
+            if verdict[i] == 0 and ts < watermark[0]:
+                verdict[i] = 1
+            elif verdict[i] == 0:
+                active[place] = True
+                clocks[place] = max(clocks[place], ts)
+        if i == last[place]:
+            active[place] = False
+        pin_ms = pins_ms[1] if i < waited - 1 else pins_ms[0]
+        advance(clocks, active, floor_ms, peak_ms, pin_ms, lateness_ms, watermark)
     return len(ts_ms)

@@ -10,17 +10,24 @@ class LabelBook:
 
     def __init__(self) -> None:
         self._by_user: dict[str, list[LabelRow]] = {}
+        self._user_of: dict[bytes, str] = {}
         self._superseded: set[bytes] = set()
 
     def __contains__(self, user_key: object) -> bool:
         return user_key in self._by_user
 
-    def add(self, row: LabelRow) -> None:
-        """Takes a label in; one about an order is kept by the store only."""
+    def add(self, row: LabelRow) -> set[str]:
+        """Takes a label in; returns users whose verdict may have changed. One about an order only supersedes."""
+        changed = set()
         if row.supersedes is not None:
             self._superseded.add(row.supersedes)
+            if row.supersedes in self._user_of:
+                changed.add(self._user_of[row.supersedes])
         if row.about_user is not None:
             self._by_user.setdefault(row.about_user, []).append(row)
+            self._user_of[row.key] = row.about_user
+            changed.add(row.about_user)
+        return changed
 
     def rows(self) -> list[LabelRow]:
         """Returns all labels about users."""

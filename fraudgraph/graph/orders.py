@@ -10,9 +10,13 @@ from numba import njit
 from fraudgraph.events.kinds import EventType
 from fraudgraph.graph.heap import KeyedHeap, keyed_put, keyed_remove, new_keyed_heap, reserve_items
 from fraudgraph.graph.interning import grown
-from fraudgraph.graph.types import I32, I64, U8, U16, Int
+from fraudgraph.graph.types import I32, I64, U8, U16, Bool, Int
 
 _ORDER, _REFUND, _CHARGEBACK = int(EventType.ORDER), int(EventType.REFUND), int(EventType.CHARGEBACK)
+
+
+OWNED = 1 << 7
+"""Bit of `Orders.status`: who ordered is who an order event says, not who a payment or refund was booked on."""
 
 
 class Orders(NamedTuple):
@@ -24,7 +28,7 @@ class Orders(NamedTuple):
         amount_minor: int64, the largest amount that an order or payment named.
         refunded_minor, charged_minor: int64, sums over refunds and chargebacks.
         currency: uint16, ISO 4217 number; 0 where no event named one.
-        status: uint8, bit `1 << Status` for each status seen.
+        status: uint8, bit `1 << Status` for each status seen, and `OWNED` where an order event named the user.
         next, prev: int32 list of the user's orders.
         ends: slots by the moment at which they are forgotten.
     """
@@ -94,6 +98,14 @@ def unlist_order(orders: Orders, user_orders: I32, slot: Int) -> None:
 
 
 @njit(cache=True)
+def move_order(orders: Orders, user_orders: I32, slot: Int, user: Int) -> None:
+    """Gives an order to another user."""
+    unlist_order(orders, user_orders, slot)
+    orders.user[slot] = user
+    list_order(orders, user_orders, slot)
+
+
+@njit(cache=True)
 def count_orders(
     orders: Orders,
     user_orders: I32,
@@ -105,14 +117,21 @@ def count_orders(
     currency: U16,
     ts_ms: I64,
     ttl_ms: Int,
+    claims: Bool,
 ) -> None:
-    """Applies `[n]` events, in any order, to the orders that they speak of."""
+    """Applies `[n]` events, in any order, to the orders that they speak of.
+
+    Fills `claims` `[n]`: events that name another user for their order with as much right as the one before.
+    """
     for i in range(len(slot)):
         at = slot[i]
+        claims[i] = False
         if orders.user[at] >= 0 and ts_ms[i] >= orders.ts_ms[at] + ttl_ms:
             # Forgotten, or about to be: whichever came first must not matter.
             unlist_order(orders, user_orders, at)
             orders.user[at] = -1
+            claims[:i] &= slot[:i] != at
+        by_order = kind[i] == _ORDER
         if orders.user[at] < 0:
             orders.user[at] = user[i]
             orders.ts_ms[at] = ts_ms[i]
@@ -123,11 +142,14 @@ def count_orders(
             orders.status[at] = 0
             list_order(orders, user_orders, at)
             keyed_put(orders.ends, ts_ms[i] + ttl_ms, at)
-        elif kind[i] == _ORDER and orders.user[at] != user[i]:
-            # Who ordered is who the order event says, not who a refund or chargeback was booked on.
-            unlist_order(orders, user_orders, at)
-            orders.user[at] = user[i]
-            list_order(orders, user_orders, at)
+        elif orders.user[at] != user[i]:
+            owned = orders.status[at] & OWNED != 0
+            if by_order and not owned:
+                move_order(orders, user_orders, at, user[i])
+            elif by_order == owned:
+                claims[i] = True
+        if by_order:
+            orders.status[at] |= OWNED
         if ts_ms[i] < orders.ts_ms[at]:
             orders.ts_ms[at] = ts_ms[i]
             keyed_put(orders.ends, ts_ms[i] + ttl_ms, at)

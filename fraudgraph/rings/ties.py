@@ -34,7 +34,8 @@ from fraudgraph.rings.forest import (
 )
 
 _IP = int(EntityKind.IP)
-_MAX_SHARED = 16
+# Codes in `Idents.hold_ms` of identifiers that do not tie, so that what they were before is known.
+_LONE, _HUB, _WIDE = -1, -2, -3
 
 
 class TieTables(NamedTuple):
@@ -48,7 +49,7 @@ class TieTables(NamedTuple):
         ttl_ms: `[kinds]`.
         locality: `[64]` factor per band of idle time.
         locality_ms: the first band's width.
-        theta: strength of a tie.
+        theta: the least strength of a tie.
         max_pair_users: the most users of an identifier that makes soft ties.
     """
 
@@ -77,7 +78,8 @@ def tie_tables(policy: LinkPolicy) -> TieTables:
         for users in range(1, kind.hub_users + 1):
             hold[row, users] = policy.hold_ms(name, users)
             rarity[row, users] = kind.prior * policy.rarity_per_band ** band(users)
-    locality = policy.locality_per_band ** np.arange(64, dtype=np.float64)
+    # Python's own power, as in the definition: numpy's may differ in the last bit.
+    locality = np.array([policy.locality_per_band**step for step in range(64)])
     return TieTables(
         hold,
         rarity,
@@ -119,6 +121,15 @@ class Ties:
         change = GraphChange(slots, none, idents, none, none, [], [], none, none)
         self.update(graph, change, now_ms)
 
+    def soft_pairs(self, graph: HotGraph, users: list[int], now_ms: int) -> set[tuple[int, int]]:
+        """Returns the pairs (lower id, higher id) of users in a living soft tie that has one of these users."""
+        return {
+            (min(user, other), max(user, other))
+            for user in users
+            if self._soft[user]
+            for other, _ in soft_ties(self.tables, graph.links, graph.idents, graph.users.links, user, now_ms)
+        }
+
     def _cut(self, now_ms: int) -> I32:
         parts = []
         while True:
@@ -130,7 +141,7 @@ class Ties:
 
     def _retie(self, graph: HotGraph, idents: I32, slots: I32, now_ms: int) -> I32:
         links, columns = graph.links, graph.idents
-        room = int(columns.degree[idents].sum()) + len(slots)
+        room = 2 * int(columns.degree[idents].sum()) + len(slots)
         tied = np.empty(room, np.int32)
         loosened = np.empty(room, np.int32)
         soft = np.empty(room, np.int32)
@@ -198,25 +209,28 @@ def retie(
 ) -> None:
     """Re-keys the hard ties of identifiers whose users changed and of used links.
 
-    Fills `tied` (user nodes with a new or longer tie), `loosened` (users whose ties must be made again) and `soft`
-    (users whose soft ties must be looked at), with `counts` `[3]` of each.
+    Fills `tied` (user nodes with a new or longer tie, or with an identifier that became a hub or none), `loosened`
+    (users whose ties must be made again) and `soft` (users whose soft ties must be looked at), with `counts` `[3]` of
+    each.
     """
     for ident in changed:
         kind, degree = idents.kind[ident], idents.degree[ident]
         if tables.weak[kind]:
-            _look_at_weak(tables, links, idents, ident, soft_users, loosened, soft, counts)
+            _look_at_weak(tables, links, idents, ident, soft_users, tied, loosened, soft, counts)
             continue
         if degree < 2:
             # A tie to an identifier of one user joins nobody; looked at again when a second one comes.
-            idents.hold_ms[ident] = -1
+            idents.hold_ms[ident] = _LONE
             continue
-        hold = tables.hold_ms[kind, min(degree, tables.limit[kind] + 1)]
-        if hold == idents.hold_ms[ident]:
+        hold = _HUB if degree > tables.limit[kind] else tables.hold_ms[kind, degree]
+        before = idents.hold_ms[ident]
+        if hold == before:
             continue
         idents.hold_ms[ident] = hold
+        _note_hub(links, idents, ident, before, tied, counts)
         slot = idents.links[ident]
         while slot >= 0:
-            _rekey(forest, links, slot, hold, now_ms, tied, loosened, counts)
+            _rekey(forest, links, slot, max(hold, 0), now_ms, tied, loosened, counts)
             slot = links.next_of_ident[slot]
     for slot in slots:
         ident = links.ident[slot]
@@ -238,17 +252,28 @@ def _look_at_weak(
     idents: Idents,
     ident: Int,
     soft_users: Bool,
+    tied: I32,
     loosened: I32,
     soft: I32,
     counts: I64,
 ) -> None:
-    """Lists the users of a weak identifier whose rarity changed; hold_ms keeps its band for comparison."""
+    """Lists the users of a weak identifier whose rarity changed; hold_ms keeps its band, counted down from 64."""
     kind, degree = idents.kind[ident], idents.degree[ident]
-    now_in = np.int64(0)
-    if degree >= 2 and degree <= _pair_limit(tables, kind):
-        now_in = np.int64(tables.rarity[kind, degree] * 1e9)
-    before: Int = max(idents.hold_ms[ident], 0)
-    idents.hold_ms[ident] = now_in
+    was = idents.hold_ms[ident]
+    code = np.int64(_LONE)
+    if degree > tables.limit[kind]:
+        code = np.int64(_HUB)
+    elif degree > tables.max_pair_users:
+        code = np.int64(_WIDE)
+    elif degree >= 2:
+        code = np.int64(64)
+        while degree > 1:
+            degree = (degree + 1) >> 1
+            code -= 1
+    idents.hold_ms[ident] = code
+    _note_hub(links, idents, ident, was, tied, counts)
+    before: Int = max(was, 0)
+    now_in: Int = max(code, 0)
     if now_in == before:
         return
     slot = idents.links[ident]
@@ -260,6 +285,18 @@ def _look_at_weak(
         if before > now_in and soft_users[user]:
             loosened[counts[1]] = user
             counts[1] += 1
+        slot = links.next_of_ident[slot]
+
+
+@njit(cache=True)
+def _note_hub(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, counts: I64) -> None:
+    """Lists the users of an identifier that became a hub, or is none any more: their rings look different now."""
+    if (was == _HUB) == (idents.hold_ms[ident] == _HUB):
+        return
+    slot = idents.links[ident]
+    while slot >= 0:
+        tied[counts[0]] = 2 * links.user[slot]
+        counts[0] += 1
         slot = links.next_of_ident[slot]
 
 
@@ -308,98 +345,113 @@ def tie_softly(
     joined: Bool,
 ) -> None:
     """Inserts the soft ties of users; `joined` `[n]` says who has one."""
-    base = np.empty(_MAX_SHARED, np.float64)
-    since = np.empty(_MAX_SHARED, np.int64)
-    until = np.empty(_MAX_SHARED, np.int64)
     for i in range(len(users)):
         user = users[i]
-        mine = user_head[user]
-        while mine >= 0:
-            ident = links.ident[mine]
-            kind, degree = idents.kind[ident], idents.degree[ident]
-            if tables.weak[kind] and kind != _IP and degree >= 2 and degree <= _pair_limit(tables, kind):
-                slot = idents.links[ident]
-                while slot >= 0:
-                    other = links.user[slot]
-                    if other != user:
-                        n = _shared_weak(tables, links, idents, user_head, user, other, base, since, until)
-                        ends = _soft_end(tables, base[:n], since[:n], until[:n], now_ms)
-                        if ends > now_ms:
-                            insert_tie(forest, 2 * user, 2 * other, ends)
-                            soft_users[user] = True
-                            soft_users[other] = True
-                            joined[i] = True
-                    slot = links.next_of_ident[slot]
-            mine = links.next_of_user[mine]
+        for other, ends in soft_ties(tables, links, idents, user_head, user, now_ms):
+            insert_tie(forest, 2 * user, 2 * other, ends)
+            soft_users[user] = True
+            soft_users[other] = True
+            joined[i] = True
+
+
+@njit(cache=True)
+def soft_ties(tables: TieTables, links: Links, idents: Idents, user_head: I32, user: Int, now_ms: Int) -> Int:
+    """Returns (other user, end) of each soft tie of a user, with repeats."""
+    found = [(np.int32(0), np.int64(0)) for _ in range(0)]
+    room = 0
+    slot = user_head[user]
+    while slot >= 0:
+        room += _makes_soft_ties(tables, idents, links.ident[slot])
+        slot = links.next_of_user[slot]
+    shared = _Shared(np.empty(room, np.float64), np.empty(room, np.int64), np.empty(room, np.int64))
+    mine = user_head[user]
+    while mine >= 0:
+        ident = links.ident[mine]
+        if idents.kind[ident] != _IP and _makes_soft_ties(tables, idents, ident):
+            slot = idents.links[ident]
+            while slot >= 0:
+                other = links.user[slot]
+                if other != user:
+                    n, solid_until = _shared_weak(tables, links, idents, user_head, user, other, shared)
+                    ends = min(_soft_end(tables, shared, n, now_ms), solid_until)
+                    if ends > now_ms:
+                        found.append((np.int32(other), np.int64(ends)))
+                slot = links.next_of_ident[slot]
+        mine = links.next_of_user[mine]
+    return found
 
 
 @njit(cache=True, inline="always")
-def _pair_limit(tables: TieTables, kind: Int) -> Int:
-    limit: Int = min(tables.max_pair_users, tables.limit[kind])
-    return limit
+def _makes_soft_ties(tables: TieTables, idents: Idents, ident: Int) -> Int:
+    kind, degree = idents.kind[ident], idents.degree[ident]
+    return tables.weak[kind] and degree >= 2 and degree <= min(tables.max_pair_users, tables.limit[kind])
+
+
+class _Shared(NamedTuple):
+    """Weak identifiers that two users share, in canonical order: base strength, idle since, end.
+
+    `strength` `[n]` float64, `since_ms`, `until_ms` `[n]` int64.
+    """
+
+    strength: F64
+    since_ms: I64
+    until_ms: I64
 
 
 @njit(cache=True)
 def _shared_weak(
-    tables: TieTables,
-    links: Links,
-    idents: Idents,
-    user_head: I32,
-    user: Int,
-    other: Int,
-    base: F64,
-    since: I64,
-    until: I64,
+    tables: TieTables, links: Links, idents: Idents, user_head: I32, user: Int, other: Int, shared: _Shared
 ) -> Int:
-    """Fills base strength, idle since and end of each weak identifier that two users share; returns how many.
+    """Fills `shared`; returns how many, and the latest end among those that are not IPs.
 
-    Of more than `_MAX_SHARED` the strongest are kept, in a canonical order: noisy-OR over sixteen is near 1 anyway.
+    They are sorted, because a product of floats in another order may differ in its last bit.
     """
     n = 0
+    solid_until = np.int64(0)
     slot = user_head[user]
     while slot >= 0:
         ident = links.ident[slot]
-        kind, degree = idents.kind[ident], idents.degree[ident]
-        if tables.weak[kind] and degree >= 2 and degree <= _pair_limit(tables, kind):
-            theirs = find_slot(links, other, ident)
-            if theirs >= 0:
-                strength = tables.rarity[kind, degree]
-                idle_since = min(links.last_ms[slot], links.last_ms[theirs])
-                at = n
-                if n == _MAX_SHARED:
-                    at = 0
-                    for j in range(1, n):
-                        if base[j] < base[at] or (base[j] == base[at] and since[j] < since[at]):
-                            at = j
-                    if strength < base[at] or (strength == base[at] and idle_since <= since[at]):
-                        at = -1
-                else:
-                    n += 1
-                if at >= 0:
-                    base[at] = strength
-                    since[at] = idle_since
-                    until[at] = idle_since + tables.ttl_ms[kind]
+        theirs = find_slot(links, other, ident) if _makes_soft_ties(tables, idents, ident) else -1
+        if theirs >= 0:
+            kind = idents.kind[ident]
+            strength = tables.rarity[kind, idents.degree[ident]]
+            since = min(links.last_ms[slot], links.last_ms[theirs])
+            until = since + tables.ttl_ms[kind]
+            if kind != _IP:
+                solid_until = max(solid_until, until)
+            j = n
+            while j > 0 and (shared.strength[j - 1], shared.since_ms[j - 1], shared.until_ms[j - 1]) > (
+                strength,
+                since,
+                until,
+            ):
+                shared.strength[j] = shared.strength[j - 1]
+                shared.since_ms[j] = shared.since_ms[j - 1]
+                shared.until_ms[j] = shared.until_ms[j - 1]
+                j -= 1
+            shared.strength[j], shared.since_ms[j], shared.until_ms[j] = strength, since, until
+            n += 1
         slot = links.next_of_user[slot]
-    return n
+    return n, solid_until
 
 
 @njit(cache=True)
-def _soft_end(tables: TieTables, base: F64, since: I64, until: I64, now_ms: Int) -> Int:
+def _soft_end(tables: TieTables, shared: _Shared, n: Int, now_ms: Int) -> Int:
     """Returns the moment at which noisy-OR falls below theta, at or before `now_ms` where it already has."""
     at: Int = now_ms
     while True:
         none: Int = 1.0
         following: Int = np.int64(np.iinfo(np.int64).max)
-        for j in range(len(base)):
-            if until[j] <= at:
+        for j in range(n):
+            if shared.until_ms[j] <= at:
                 continue
             width: Int = tables.locality_ms
             step: Int = 0
-            while at - since[j] > width:
+            while at - shared.since_ms[j] > width:
                 width *= 2
                 step += 1
-            none *= 1.0 - base[j] * tables.locality[step]
-            following = min(following, since[j] + width + 1, until[j])
+            none *= 1.0 - shared.strength[j] * tables.locality[step]
+            following = min(following, shared.since_ms[j] + width + 1, shared.until_ms[j])
         if 1.0 - none < tables.theta:
             return at
         at = following

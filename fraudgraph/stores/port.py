@@ -131,8 +131,9 @@ class CommitDelta:
     hold what moved; `scorer_state` None leaves the stored one, and `ring_serial` never falls. `members` (user,
     probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with `seen_ts_ms`; a store forgets
     them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
-    order's `status` has bit `1 << Status` for each status seen. A label is stored once by its `key`, an alert by
-    its id. `rings` are upserts by ring id: the columns as given.
+    order's `status` has bit `1 << Status` for each status seen, and bit 7 where an order event named its user: an
+    order that goes to another user is in `orders_deleted` and in `orders`. A label is stored once by its `key`, an
+    alert by its id. `rings` are upserts by ring id: the columns as given.
     """
 
     commit: int
