@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fraudgraph.reports.model import RingReport
     from fraudgraph.settings import Settings
 
-commands = typer.Typer(no_args_is_help=True, help="Reads the queue of rings, one ring, or its report.")
+commands = typer.Typer(no_args_is_help=True, help="Reads the queue, a ring, or its report.")
 
 
 class ListFormat(StrEnum):
@@ -113,7 +113,7 @@ def list_(
         raise typer.Exit(FINDINGS)
 
 
-@commands.command(epilog="Example: fraudgraph rings show R-000001 --store sqlite:///shop.db --format json")
+@commands.command(epilog="Example: fraudgraph rings show R000001 --store sqlite:///shop.db --format json")
 def show(
     ring_id: RingArgument,
     format: Annotated[
@@ -123,7 +123,10 @@ def show(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Shows one ring: members, what ties them, evidence, history, and what to do next."""
+    """Shows one ring.
+
+    Its members, what ties them, the evidence, its history, and what to do next.
+    """
     report = _read_report(ring_id, effective_settings(store, config, overrides).settings)
     if format is ShowFormat.JSON:
         from fraudgraph.reports.json import report_json
@@ -135,7 +138,7 @@ def show(
     print_report(report, console())
 
 
-@commands.command(epilog="Example: fraudgraph rings report R-000001 --store sqlite:///shop.db --out ring.html")
+@commands.command(epilog="Example: fraudgraph rings report R000001 --store sqlite:///shop.db --out ring.html")
 def report(
     ring_id: RingArgument,
     format: Annotated[
@@ -151,7 +154,10 @@ def report(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Writes the report of one ring, to read, print or pass on. HTML holds the picture in the same file."""
+    """Writes the report of one ring.
+
+    To read, print or pass on; HTML holds the picture in the same file.
+    """
     from fraudgraph.app import draw_ring, render_report
 
     if picture is not None and picture.suffix not in (".png", ".svg"):
@@ -194,7 +200,7 @@ def _read_report(ring_id: str, settings: Settings) -> RingReport:
         raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
     if now != ring_id:
         note(f"ring {ring_id} is now part of ring {now}, which is shown")
-    return build_report(snapshot)
+    return build_report(snapshot, settings.links)
 
 
 def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:

@@ -195,11 +195,9 @@ def _money_lines(snapshot: RingSnapshot, cash: RingMoney, found: tuple[Fact, ...
             ordered = f"{count(m.orders, 'order')} worth {money(m.ordered_minor, m.currency)}"
             lines.append(f"{ordered}: {listed(parts)}; at stake {money(m.at_risk_minor, m.currency)}.")
         if m.transferred_minor:
-            lines.append(f"{money(m.transferred_minor, m.currency)} sent from members to members.")
-    differs = (cash.value_at_risk_minor, cash.currency) != (snapshot.value_at_risk_minor, snapshot.currency)
-    if snapshot.value_at_risk_minor and cash.from_transfers and differs:
-        total = money(snapshot.value_at_risk_minor, snapshot.currency)
-        lines.append(f"Members sent {total} in all, the rest to accounts outside the ring.")
+            outside = sum(sent.amount_minor for sent in snapshot.sent_outside if sent.currency == m.currency)
+            rest = f", {money(outside, m.currency)} of it to accounts outside the ring" if outside else ""
+            lines.append(f"{money(m.transferred_minor, m.currency)} sent by members{rest}.")
     declined = sum(o.declined for o in snapshot.orders)
     if declined:
         lines.append(f"{count(declined, 'order')} declined or cancelled: not counted.")

@@ -7,10 +7,9 @@ The engine's kernel computes `value_at_risk_minor` of a ring by the same rule, s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fraudgraph.rings.snapshot import RingSnapshot, SnapshotOrder, SnapshotTransfer
+from fraudgraph.rings.snapshot import RingSnapshot, SnapshotOrder
 
 
 def order_exposure(amount_minor: int, refunded_minor: int, charged_minor: int, declined: bool) -> int:
@@ -76,10 +75,10 @@ def ring_money(snapshot: RingSnapshot) -> RingMoney:
 
     Value at risk is, in the main currency, the sum over orders of exposure + charged back: what banks took back is lost
     whatever else became of the order. The main currency is the one with the largest such sum in minor units; of equals,
-    the lower code. Where orders put nothing at risk (payments between persons), it is what members sent; a snapshot
-    knows only what they sent to each other.
+    the lower code. Where orders put nothing at risk (payments between persons), it is what members sent, to each other
+    and to anybody.
     """
-    by_currency = _sums(snapshot.orders, snapshot.transfers)
+    by_currency = _sums(snapshot)
     from_transfers = not any(m.at_risk_minor for m in by_currency)
 
     def value(m: CurrencyMoney) -> int:
@@ -102,6 +101,8 @@ def user_money(snapshot: RingSnapshot) -> dict[str, dict[int, int]]:
         for transfer in snapshot.transfers:
             if transfer.kind == "transfer":
                 found[transfer.from_user_id][transfer.currency] += transfer.amount_minor
+        for sent in snapshot.sent_outside:
+            found[sent.user_id][sent.currency] += sent.amount_minor
     return {user_id: dict(amounts) for user_id, amounts in found.items()}
 
 
@@ -109,9 +110,9 @@ def _exposure(order: SnapshotOrder) -> int:
     return order_exposure(order.amount_minor, order.refunded_minor, order.charged_minor, order.declined)
 
 
-def _sums(orders: Iterable[SnapshotOrder], transfers: Iterable[SnapshotTransfer]) -> list[CurrencyMoney]:
+def _sums(snapshot: RingSnapshot) -> list[CurrencyMoney]:
     sums: dict[int, list[int]] = defaultdict(lambda: [0] * 6)
-    for order in orders:
+    for order in snapshot.orders:
         row = sums[order.currency]
         if not order.declined:
             row[0] += 1
@@ -119,7 +120,9 @@ def _sums(orders: Iterable[SnapshotOrder], transfers: Iterable[SnapshotTransfer]
             row[2] += _exposure(order)
         row[3] += order.charged_minor
         row[4] += order.refunded_minor
-    for transfer in transfers:
+    for transfer in snapshot.transfers:
         if transfer.kind == "transfer":
             sums[transfer.currency][5] += transfer.amount_minor
+    for sent in snapshot.sent_outside:
+        sums[sent.currency][5] += sent.amount_minor
     return [CurrencyMoney(currency, *row) for currency, row in sums.items()]

@@ -83,6 +83,16 @@ class SnapshotTransfer:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSent:
+    """Money that a member sent to accounts outside the ring, in minor units of `currency`."""
+
+    user_id: str
+    currency: int
+    amount_minor: int
+    receivers: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotStep:
     """A step of the ring's life, as in the lineage log."""
 
@@ -99,6 +109,7 @@ class RingSnapshot:
 
     Attributes:
         identifiers: those that members share, as the queue shows them: as of the ring's last change.
+        transfers: between members; `sent_outside`: what members sent to anybody else.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
@@ -119,6 +130,7 @@ class RingSnapshot:
     transfers: tuple[SnapshotTransfer, ...]
     lineage: tuple[SnapshotStep, ...]
     identifiers: int = 0
+    sent_outside: tuple[SnapshotSent, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
     SnapshotOrder,
+    SnapshotSent,
     SnapshotStep,
     SnapshotTransfer,
     SnapshotUser,
@@ -81,6 +82,7 @@ class Lens:
         links: Iterable[SnapshotLink],
         orders: Iterable[SnapshotOrder],
         transfers: Iterable[SnapshotTransfer],
+        sent_outside: Iterable[SnapshotSent],
         lineage: Iterable[SnapshotStep],
         positions: Mapping[str, int],
         schema_version: str,
@@ -103,6 +105,7 @@ class Lens:
             transfers=tuple(
                 sorted(transfers, key=lambda t: (t.first_ms, t.from_user_id, t.to_user_id, t.kind, t.currency))
             ),
+            sent_outside=tuple(sorted(sent_outside, key=lambda sent: (sent.user_id, sent.currency))),
             lineage=tuple(lineage),
             identifiers=ring.identifiers,
             contributions=dict(ring.contributions),
@@ -118,8 +121,9 @@ class Lens:
 
 
 def declined(status_bits: int) -> bool:
-    """Returns whether an order was declined and never approved, from the bits of the statuses seen."""
-    return bool(status_bits & 1 << Status.DECLINED) and not status_bits & 1 << Status.APPROVED
+    """Returns whether an order came to nothing, from the bits of the statuses seen: cancelled, or never approved."""
+    refused = status_bits & 1 << Status.DECLINED and not status_bits & 1 << Status.APPROVED
+    return bool(status_bits & 1 << Status.CANCELLED or refused)
 
 
 def transfer_kind(number: int) -> str:

@@ -12,12 +12,13 @@ import numpy as np
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.events.batch import LabelRow
-from fraudgraph.events.kinds import EntityKind
+from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
     SnapshotOrder,
+    SnapshotSent,
     SnapshotStep,
     SnapshotTransfer,
     SnapshotUser,
@@ -209,6 +210,7 @@ class MemoryStore:
                 for transfer in tables.transfers.values()
                 if transfer["from_user"] in members and transfer["to_user"] in members
             ],
+            sent_outside=self._sent_outside(members),
             lineage=[
                 SnapshotStep(step.what, step.at_ms, step.users_before, step.users_after, step.other_ring_id)
                 for step in tables.lineage
@@ -322,6 +324,18 @@ class MemoryStore:
             currency=order["currency"],
             declined=declined(order["status"]),
         )
+
+    def _sent_outside(self, members: Mapping[int, float]) -> list[SnapshotSent]:
+        sent: dict[tuple[int, int], tuple[int, set[int]]] = {}
+        for transfer in self.file.tables.transfers.values():
+            sender, receiver = transfer["from_user"], transfer["to_user"]
+            if sender in members and receiver not in members and transfer["kind"] == EventType.TRANSFER:
+                amount, receivers = sent.get((sender, transfer["currency"]), (0, set()))
+                sent[(sender, transfer["currency"])] = (amount + transfer["amount_minor"], receivers | {receiver})
+        return [
+            SnapshotSent(self._user_id(sender), currency, amount, len(receivers))
+            for (sender, currency), (amount, receivers) in sent.items()
+        ]
 
     def _snapshot_transfer(self, transfer: Record) -> SnapshotTransfer:
         return SnapshotTransfer(

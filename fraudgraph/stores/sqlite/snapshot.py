@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
+from fraudgraph.events.kinds import EventType
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
     SnapshotOrder,
+    SnapshotSent,
     SnapshotStep,
     SnapshotTransfer,
     SnapshotUser,
@@ -50,6 +52,7 @@ def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnaps
         links=_links(db, lens, ring_id),
         orders=_orders(db, ring_id),
         transfers=_transfers(db, ring_id),
+        sent_outside=_sent_outside(db, ring_id),
         lineage=[SnapshotStep(*step) for step in lineage],
         positions=dict(positions.fetchall()),
         schema_version=str(SCHEMA_VERSION),
@@ -119,3 +122,17 @@ def _transfers(db: sqlite3.Connection, ring_id: str) -> Iterator[SnapshotTransfe
         (KIND_BITS, KIND_BITS, ring_id),
     )
     return (SnapshotTransfer(a, b, transfer_kind(kind), *rest) for a, b, kind, *rest in rows)
+
+
+def _sent_outside(db: sqlite3.Connection, ring_id: str) -> Iterator[SnapshotSent]:
+    rows = db.execute(
+        """
+        SELECT a.key, t.currency, sum(t.amount_minor), count(DISTINCT t.to_user)
+        FROM members AS sender JOIN transfers AS t ON t.from_user = sender.user
+            JOIN entities AS a ON a.ref = t.from_user << ?
+        WHERE sender.ring_id = ? AND t.kind = ?
+            AND t.to_user NOT IN (SELECT user FROM members WHERE ring_id = ?)
+        GROUP BY a.key, t.currency""",
+        (KIND_BITS, ring_id, int(EventType.TRANSFER), ring_id),
+    )
+    return (SnapshotSent(*row) for row in rows)
