@@ -13,6 +13,7 @@ from fraudgraph.reports.innocent import WORDS
 from fraudgraph.reports.model import against, build_report, percent, sure
 from fraudgraph.reports.timeline import MAX_LINES
 from fraudgraph.rings.roles import RoleName
+from fraudgraph.rings.snapshot import SnapshotSent
 
 
 @pytest.mark.parametrize(
@@ -126,10 +127,13 @@ def test_money_is_said_per_currency_and_the_main_one_is_in_the_headline() -> Non
     assert not any("9,999,999" in x for x in report.money_lines)
 
 
-def test_transfers_to_outside_are_said_to_be_the_rest() -> None:
-    snapshot = replace(EXAMPLES["money-circle"](), value_at_risk_minor=300_000)
-    lines = build_report(snapshot).money_lines
-    assert any("3,000.00 EUR in all" in line for line in lines)
+def test_money_sent_to_outside_counts_and_is_said() -> None:
+    circle = EXAMPLES["money-circle"]()
+    inside = build_report(circle).money.main.transferred_minor
+    sender = circle.users[0].user_id
+    report = build_report(replace(circle, sent_outside=(SnapshotSent(sender, circle.currency, 123_400, 2),)))
+    assert report.money.main.transferred_minor == inside + 123_400
+    assert any("1,234.00 EUR of it to accounts outside the ring" in line for line in report.money_lines)
 
 
 def test_timeline_is_in_order_bounded_and_holds_the_rings_life() -> None:
