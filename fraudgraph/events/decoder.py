@@ -296,7 +296,8 @@ def _counterparty(event: UserEvent) -> tuple[str, str | None]:
 
 def _status(event: UserEvent) -> Status:
     if event.status is None:
-        return _APPROVED if type(event) is Order or type(event) is Payment else _NONE
+        # An order says nothing about its payment: where one was declined, that must count.
+        return _APPROVED if type(event) is Payment else _NONE
     return status_of(event.status)
 
 

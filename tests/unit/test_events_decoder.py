@@ -225,7 +225,7 @@ def test_numbers_in_json_are_read_exactly() -> None:
 @pytest.mark.parametrize(
     ("kind", "status", "expected"),
     [
-        ("order", None, Status.APPROVED),
+        ("order", None, Status.NONE),
         ("payment", None, Status.APPROVED),
         ("refund", None, Status.NONE),
         ("order", "Declined", Status.DECLINED),
