@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -12,14 +12,11 @@ from fraudgraph import __version__
 from fraudgraph.cli import config, dead_letters, demo, doctor, find, ingest, link, rings, schema, simulate, tables
 from fraudgraph.errors import FraudgraphError
 
-if TYPE_CHECKING:
-    from typer import Context
-
 
 class _Root(TyperGroup):
     """Turns the house's errors into two lines on standard error and an exit code; `--debug` shows the traceback."""
 
-    def invoke(self, ctx: Context) -> Any:  # type: ignore[override]  # typer.Context is the public name of that type
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # the public name of that type
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()  # here, so that a closed pipe is met inside typer's handler and not at exit
@@ -35,10 +32,8 @@ class _Root(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             where = f"{error.filename}: " if error.filename else ""
-            _say(
-                f"{where}{error.strerror or type(error).__name__}",
-                "Check that path, its permissions and the free disk space.",
-            )
+            what = f"{where}{error.strerror or type(error).__name__}"
+            _say(what, "Check that path, its permissions and the free disk space.")
             raise typer.Exit(5) from error
 
 
@@ -50,7 +45,8 @@ def _say(what: str, do: str) -> None:
 app = typer.Typer(
     cls=_Root,
     help="Finds fraud rings in a shop's event stream and explains them from evidence.",
-    epilog="Start with: fraudgraph demo --out demo-out",
+    epilog="Start with: fraudgraph demo --out demo-out. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings (where "
+    "asked with --exit-code), 4 wrong configuration, 5 a store or file cannot be reached.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback with local variables would show personal data
     rich_markup_mode=None,
@@ -83,7 +79,11 @@ app.command(
 app.command("ingest", epilog="Example: fraudgraph ingest world/events.jsonl --store sqlite:///shop.db")(ingest.ingest)
 app.add_typer(rings.commands, name="rings")
 app.command("link", epilog="Example: fraudgraph link u1001 u1002 --store sqlite:///shop.db")(link.link)
-app.command("find", epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt")(find.find)
+app.command(
+    "find",
+    epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt",
+    context_settings={"allow_extra_args": True},
+)(find.find)
 app.add_typer(dead_letters.commands, name="dead-letters")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
 app.add_typer(schema.commands, name="schema")

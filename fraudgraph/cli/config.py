@@ -27,7 +27,7 @@ def show(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Prints every setting with its value and where that came from."""
+    """Prints every setting, and where it came from."""
     effective = effective_settings(store, config, overrides)
     if format is Format.JSON:
         print_json(
@@ -47,7 +47,10 @@ def show(
 
 @commands.command(epilog="Example: fraudgraph config check --config configs/embedded.toml")
 def check(store: StoreOption = None, config: ConfigOption = None, overrides: SetOption = None) -> None:
-    """Checks the settings without starting anything; exit code 4 says that they cannot be used."""
+    """Checks the settings.
+
+    Starts nothing; exit code 4 says that they cannot be used.
+    """
     effective = effective_settings(store, config, overrides)
     changed = sum(origin != "default" for origin in effective.origins.values())
     note(f"settings are good: {len(effective.values)} known, {changed} set outside the defaults")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fraudgraph.stores.port import StoredDeadLetter
 
-commands = typer.Typer(no_args_is_help=True, help="Reads the events that were not applied, or tries them once more.")
+commands = typer.Typer(no_args_is_help=True, help="Reads events that were not applied.")
 
 
 class Format(StrEnum):
@@ -49,7 +49,10 @@ def list_(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Lists events that were not applied, each with its reason and its position in the source."""
+    """Lists events that were not applied.
+
+    Each with its reason and its position in the source.
+    """
     from fraudgraph.app import open_reader, open_vault
 
     if reveal and format is not Format.JSON:
@@ -82,7 +85,9 @@ def replay(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Tries dead letters once more, under the settings of now; those that apply leave the list, the others stay.
+    """Tries dead letters once more.
+
+    Under the settings of now: those that apply leave the list, the others stay.
 
     Late events apply, and event time does not move. A too-late event may be the second delivery of one that was
     applied long ago, which nobody can tell any more: choose by --reason where a source repeats itself.

@@ -25,7 +25,10 @@ def demo(
     users: Annotated[int, typer.Option("--users", min=100, metavar="N", help="Accounts of the shop.")] = 4000,
     days: Annotated[int, typer.Option("--days", min=1, metavar="N", help="Days of events.")] = 21,
 ) -> None:
-    """Simulates a shop, streams its events, prints the queue and one full ring report, and saves picture and HTML."""
+    """Simulates a shop and finds its rings.
+
+    Streams its events into a store, prints the queue and one full report, and saves the report as HTML with a picture.
+    """
     from fraudgraph.app import draw_ring, open_reader, render_report
     from fraudgraph.cli.queue import listed, print_rows
     from fraudgraph.reports.model import build_report

@@ -53,7 +53,9 @@ def doctor(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Says what is configured, reachable or missing, and what to do about it.
+    """Says what is missing, and what to do.
+
+    Looks at packages, settings, store, key, link policy, dead letters and disk.
 
     Exit code 4 where the configuration is at fault, 5 where the store cannot be reached, 0 where all is well.
     """

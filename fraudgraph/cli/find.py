@@ -29,6 +29,7 @@ class Format(StrEnum):
 
 
 def find(
+    context: typer.Context,
     email: Annotated[
         str | None, typer.Option("--email", metavar="-", help="E-mail address, from standard input.")
     ] = None,
@@ -48,14 +49,15 @@ def find(
     country: Annotated[
         str | None, typer.Option("--country", metavar="CC", help="Country of a phone number without +, such as DE.")
     ] = None,
-    stray: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     format: Annotated[Format, typer.Option("--format", help="Text for people, JSON for programs.")] = Format.TEXT,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exits with 3 where an account is in a ring.")] = False,
     store: StoreOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Finds the accounts behind one identifier, and the rings that they are in.
+    """Finds who is behind an identifier.
+
+    The accounts that use it, and the rings that they are in.
 
     E-mail addresses, cards, phone numbers and addresses are read from standard input, turned into pseudonyms at once,
     and shown only by their masks.
@@ -63,7 +65,7 @@ def find(
     from fraudgraph.app import open_reader, open_resolver
     from fraudgraph.cli.lookup import Question, look_up
 
-    if stray:
+    if context.args:  # let in by the command's registration, because an error of the parser would repeat it
         raise refused("a word without an option")
     given = {
         "email": email,

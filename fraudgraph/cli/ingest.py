@@ -32,7 +32,7 @@ class Format(StrEnum):
 
 def ingest(
     paths: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="JSON lines (also .gz), Parquet, a folder of them, or -.")
+        list[str], typer.Argument(metavar="FILE", help="JSON lines (also .gz), Parquet, a folder of them, or -.")
     ],
     format: Annotated[
         Format, typer.Option("--format", help="Result as text on standard error, or JSON on standard output.")
@@ -41,10 +41,10 @@ def ingest(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Reads events into the store and keeps its rings, one commit per batch.
+    """Reads events, and keeps the rings.
 
-    Goes on where the last run stopped, so a second run over the same files changes nothing. Ctrl-C ends it after the
-    batch in hand; a kill at any instant loses nothing.
+    One commit per batch. Goes on where the last run stopped, so a second run over the same files changes nothing.
+    Ctrl-C ends it after the batch in hand; a kill at any instant loses nothing.
     """
     settings = effective_settings(store, config, overrides).settings
     totals, rings = run_ingest(settings, paths)

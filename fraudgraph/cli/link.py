@@ -34,7 +34,10 @@ def link(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Shows the strongest path that ties two accounts, its weakest link marked, with dates and counts."""
+    """Shows what ties two accounts.
+
+    The strongest path between them, with dates and counts, its weakest link marked.
+    """
     from fraudgraph.app import open_reader
     from fraudgraph.cli.lookup import user_secret
     from fraudgraph.rings.path import link_path

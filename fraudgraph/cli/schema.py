@@ -16,7 +16,10 @@ def _group() -> None:
 
 @commands.command(epilog="Example: fraudgraph schema events")
 def events() -> None:
-    """Prints the JSON Schema (2020-12) of an event, generated from the decoder's own types."""
+    """Prints the JSON Schema of an event.
+
+    Generated from the decoder's own types (draft 2020-12).
+    """
     from fraudgraph.events.export import event_json_schema
 
     print_json(event_json_schema())

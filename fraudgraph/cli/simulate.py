@@ -26,7 +26,10 @@ def simulate(
         typer.Option("--typology", metavar="NAME", help="Kind of ring; may be repeated. All kinds if absent."),
     ] = None,
 ) -> None:
-    """Simulates a shop: honest people who share things, fraud rings among them, late and wrong labels."""
+    """Simulates a shop with fraud rings in it.
+
+    Honest people who share things, rings of several kinds among them, late and wrong labels, and the truth beside.
+    """
     from fraudgraph.rings.facts_words import count
     from fraudgraph.simulate.spec import TYPOLOGIES, WorldSpec
     from fraudgraph.simulate.world import simulate as draw

@@ -23,7 +23,11 @@ def import_(
         typer.Option("--rejects", metavar="FILE", help="Where every unusable row is named, with its reason."),
     ] = None,
 ) -> None:
-    """Turns a shop's CSV or Parquet tables into events, by a declared mapping, and says what it could not use."""
+    """Turns a shop's own tables into events.
+
+    A mapping says which column of which CSV or Parquet table is which field; docs/import.md shows how. Rows that it
+    cannot use are counted and named with their reason.
+    """
     from fraudgraph.tables import import_tables, load_mapping
 
     loaded = load_mapping(mapping)

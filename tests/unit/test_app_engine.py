@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from fraudgraph.app import make_engine
 from fraudgraph.engine import EngineRules
+from fraudgraph.events import keys
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.settings import load_settings
+from fraudgraph.settings import KEY_VARIABLE, load_settings
 
 
 def test_defaults_of_the_settings_are_those_of_the_rooms() -> None:
     engine = make_engine(load_settings(environment={}).settings)
     assert engine.rules == EngineRules()
     assert engine.policy == LinkPolicy()
+    assert KEY_VARIABLE == keys.KEY_VARIABLE  # written twice, since reading settings must not load cryptography
 
 
 def test_every_knob_reaches_the_engine() -> None:

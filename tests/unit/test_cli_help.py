@@ -47,6 +47,9 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
+    assert (
+        "... " not in result.stdout.partition("Commands:")[2] and "...\n" not in result.stdout.partition("Commands:")[2]
+    ), "a command's line is cut off"
     assert "Usage:" in result.stdout
 
 
