@@ -79,6 +79,7 @@ class Engine:
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
         self.rows: dict[int, RingRow] = {}
+        self._chances: dict[int, F64] = {}
         self._positions: dict[str, int] = {}
 
     @property
@@ -104,9 +105,10 @@ class Engine:
         self.ties.restore(self.graph, state.watermark_ms)
         if state.scorer_state is not None:
             self.scorer.restore(state.scorer_state)
-        members = {ring_serial(ring): [user for user, _ in team] for ring, team in state.members.items()}
+        members = {ring_serial(ring): sorted(team) for ring, team in state.members.items()}
+        self._chances = {serial: np.array([chance for _, chance in team]) for serial, team in members.items()}
         self.register.restore(
-            {serial: np.array(team, np.int32) for serial, team in members.items()},
+            {serial: np.array([user for user, _ in team], np.int32) for serial, team in members.items()},
             state.ring_serial or 1,
             self.graph.users.ring,
         )
@@ -198,40 +200,45 @@ class Engine:
             row = replace(self.rows.pop(serial), status="closed" if goes_to is None else "merged")
             delta.rings.append(row)
             delta.members[row.ring_id] = []
+            self._chances.pop(serial, None)
         alive, reshaped = moves.alive, moves.reshaped
         if self.scorer.wants(len(self.register.members)):
-            features, _ = self._measure_teams(self.register.members)
+            features, _ = self._measure(self.graph, self.ties.tables.limit, *_in_a_row(self.register.members))
             if self.scorer.observe(features):
                 alive = self.register.members
                 delta.scorer_state = self.scorer.state()
         if alive:
-            features, money = self._measure_teams(alive)
+            members, starts = _in_a_row(alive)
+            features, money = self._measure(self.graph, self.ties.tables.limit, members, starts)
             scores = self.scorer.score(features)
+            scores = replace(scores, probability=np.round(scores.probability, 6))
+            chances = member_probabilities(self.graph, members, starts, scores.probability, now_ms)
             for place, serial in enumerate(sorted(alive)):
-                self._write_ring(serial, alive[serial], serial in reshaped, scores, money[place], place, delta)
+                self._write_ring(serial, len(alive[serial]), scores, money[place], place, delta)
+                part = slice(starts[place], starts[place + 1])
+                self._write_members(serial, members[part], chances[part], serial in reshaped, delta)
         delta.lineage = [self._lineage(step, now_ms) for step in moves.steps]
 
-    def _measure_teams(self, teams: dict[int, I32]) -> tuple[F64, I64]:
-        ordered = [teams[serial] for serial in sorted(teams)]
-        starts = np.zeros(len(ordered) + 1, np.int64)
-        np.cumsum([len(team) for team in ordered], out=starts[1:])
-        members = np.concatenate(ordered) if ordered else np.empty(0, np.int32)
-        return self._measure(self.graph, self.ties.tables.limit, members, starts)
+    def _write_members(self, serial: int, team: I32, chances: F64, reshaped: bool, delta: CommitDelta) -> None:
+        written = self._chances.get(serial)
+        if reshaped or written is None or np.abs(chances - written).max() >= self.rules.score_epsilon:
+            self._chances[serial] = chances.copy()
+            delta.members[ring_name(serial)] = list(zip(team.tolist(), chances.tolist(), strict=True))
 
     def _write_ring(
-        self, serial: int, team: I32, reshaped: bool, scores: RingScores, money: I64, place: int, delta: CommitDelta
+        self, serial: int, users: int, scores: RingScores, money: I64, place: int, delta: CommitDelta
     ) -> None:
         known = self.rows.get(serial)
-        probability = round(float(scores.probability[place]), 6)
+        probability = float(scores.probability[place])
         value, currency, identifiers, first_ms, last_ms = money.tolist()
         row = RingRow(
             ring_id=ring_name(serial),
             status="open",
             probability=probability,
-            rank=self.rules.priority.rank(value, len(team), probability, last_ms),
+            rank=self.rules.priority.rank(value, users, probability, last_ms),
             value_at_risk_minor=value,
             currency=currency,
-            users=len(team),
+            users=users,
             identifiers=identifiers,
             first_seen_ms=first_ms,
             last_seen_ms=last_ms,
@@ -241,9 +248,6 @@ class Engine:
         )
         if known is None or known != row:
             delta.rings.append(row)
-        if reshaped or known is None or abs(known.probability - probability) >= self.rules.score_epsilon:
-            listed = member_probabilities(self.graph, team, probability)
-            delta.members[row.ring_id] = listed
         if self.rules.alerts.crosses(None if known is None else known.probability, probability):
             delta.alerts.append(
                 AlertRow(
@@ -268,6 +272,14 @@ class Engine:
             users_after=step.users_after,
             other_ring_id=None if step.other is None else ring_name(step.other),
         )
+
+
+def _in_a_row(teams: dict[int, I32]) -> tuple[I32, I64]:
+    """Returns the members of rings in the order of their serials, and where each ring begins."""
+    ordered = [teams[serial] for serial in sorted(teams)]
+    starts = np.zeros(len(ordered) + 1, np.int64)
+    np.cumsum([len(team) for team in ordered], out=starts[1:])
+    return np.concatenate(ordered) if ordered else np.empty(0, np.int32), starts
 
 
 def _labels(batch: DecodedBatch, accepted: Bool | None) -> list[LabelRow]:

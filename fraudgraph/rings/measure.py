@@ -31,7 +31,7 @@ _DAY_MS = 86_400_000
 _LATE_MS = 30 * _DAY_MS
 _WEEK_MS = 7 * _DAY_MS
 _TAKEOVER_USERS = 3
-_MAX_CURRENCIES = 8
+_MAX_CURRENCIES = 256  # ISO 4217 has fewer
 _IP, _DEVICE, _CARD, _EMAIL = (
     int(EntityKind.IP),
     int(EntityKind.DEVICE),
@@ -291,7 +291,8 @@ def _uses_inside(links: Links, head: Int, user_ring: I32, ring: Int, inside: Int
         user = links.user[slot]
         if user_ring[user] == ring:
             j = k
-            while j > 0 and first[j - 1] > links.first_ms[slot]:
+            # Of equal beginnings the earlier end comes first: the order of the list is an accident of history.
+            while j > 0 and (first[j - 1], last[j - 1]) > (links.first_ms[slot], links.last_ms[slot]):
                 first[j], last[j], owner[j] = first[j - 1], last[j - 1], owner[j - 1]
                 j -= 1
             first[j], last[j], owner[j] = links.first_ms[slot], links.last_ms[slot], user
@@ -423,14 +424,14 @@ def _measure_money(
 
 @njit(cache=True)
 def _currency_at(codes: I64, used: Int, code: Int) -> Int:
-    """Returns the place of a currency and how many are in use; the last place takes all beyond the eighth."""
+    """Returns the place of a currency and how many are in use; never writes beyond the last place."""
     for j in range(used):
         if codes[j] == code:
             return j, used
-    if used < len(codes):
-        codes[used] = code
-        return used, used + 1
-    return used - 1, used
+    if used == len(codes):
+        return used - 1, used
+    codes[used] = code
+    return used, used + 1
 
 
 @njit(cache=True)
