@@ -43,17 +43,18 @@ def demo(
     settings = load_settings(flags={"store.url": f"sqlite:///{store}"}).settings
     note(f"2 of 3  streaming {len(world.events):,} events into {store}")
     summarise(*run_ingest(settings, [str(out / "world" / "events.jsonl")]))
-    note("3 of 3  the queue, and the report of its first ring\n")
+    note("3 of 3  the queue, and the report of its first ring that is an alert\n")
     with closing(open_reader(settings)) as reader:
         as_of_ms = int(reader.meta()["watermark_ms"])
         rows = reader.rings(limit=QUEUE_ROWS)
-        snapshot = reader.snapshot(rows[0].ring_id) if rows else None
+        alerts = reader.rings(limit=1, min_probability=settings.alerts.min_probability)
+        snapshot = next((reader.snapshot(row.ring_id) for row in alerts or rows), None)
     if snapshot is None:
         note("no ring was found in this small shop: try --users 8000")
         return
     print_rows(listed(row, settings.priority, as_of_ms) for row in rows)
     typer.echo()
-    report = build_report(snapshot)
+    report = build_report(snapshot, settings.links)
     print_report(report, console())
     typer.echo()
     write_text(render_report(report, "html"), out / "ring.html")

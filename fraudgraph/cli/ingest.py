@@ -94,12 +94,15 @@ def _progress(show: Callable[[int, int | None, str], None]) -> Callable[[Totals]
     from fraudgraph.rings.facts_words import duration, minute
 
     log = structlog.get_logger("fraudgraph.ingest")
-    started = last_log = time.monotonic()
+    started = last_log = 0.0
+    first_events = 0
 
     def on_progress(totals: Totals) -> None:
-        nonlocal last_log
+        nonlocal started, last_log, first_events
         now = time.monotonic()
-        rate = totals.events / max(now - started, 1e-9)
+        if not started:  # the first batch also pays for loading compiled code
+            started, last_log, first_events = now, now, totals.events
+        rate = (totals.events - first_events) / max(now - started, 1e-9)
         lag_ms = max(0, round(time.time() * 1000) - totals.watermark_ms)
         words = f"{rate:,.0f}/s, at {minute(totals.watermark_ms)}, lag {duration(lag_ms)}"
         show(totals.bytes_read, totals.bytes_all, words)
