@@ -150,8 +150,8 @@ class EventClock:
     def _judge(self, batch: DecodedBatch, waited: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Returns a verdict on each event, and the watermark that it met; moves the clocks.
 
-        What waited, at the head of the batch, must not be too late because others went on meanwhile: until it is
-        judged, the watermark does not pass it.
+        The first `waited` events were held before. They must not be too late because other partitions went on
+        meanwhile, so until they are judged the others count as if they had stood still.
         """
         rules = self._rules
         names = batch.partitions
@@ -171,9 +171,12 @@ class EventClock:
         peak = max(others.values(), default=NO_TIME)
         broker = batch.broker_ms if batch.broker_ms is not None else np.full(n, NO_TIME, np.int64)
         watermark = np.array([self.watermark_ms], np.int64)
-        waiting = [p for p in np.unique(batch.partition_of[:waited]).tolist() if clocks[p] < 0 or not active[p]]
-        pins = np.array([_LAST, min((self._first_time(batch, p) for p in waiting), default=_LAST)])
-        advance(clocks, active, floor, peak, pins[int(waited > 0)], rules.allowed_lateness_ms, watermark)
+        waits = np.zeros(len(names), np.bool_)
+        waits[batch.partition_of[:waited]] = True
+        waits &= (clocks < 0) | ~active
+        waiting = np.flatnonzero(waits).tolist()
+        pins = np.array([_LAST, min((self._first_time(batch, place) for place in waiting), default=_LAST)])
+        advance(clocks, active, waits, floor, peak, pins, rules.allowed_lateness_ms, watermark)
         at, believed = 0, False
         while True:
             at = judge(
@@ -183,10 +186,11 @@ class EventClock:
                 clocks,
                 active,
                 last,
+                waits,
+                waited,
                 floor,
                 peak,
                 pins,
-                waited,
                 rules.allowed_lateness_ms,
                 rules.max_skew_ms,
                 watermark,
@@ -200,7 +204,7 @@ class EventClock:
             believed = self._judge_jump(batch, at, clocks, verdict)
             place = int(batch.partition_of[at])
             if verdict[at] == Verdict.HELD and (clocks[place] < 0 or not active[place]):
-                pins[:] = np.minimum(pins, self._first_time(batch, place, at))
+                pins[0] = min(pins[0], self._first_time(batch, place, at))
         for place, name in enumerate(names):
             if clocks[place] >= 0:
                 self.clocks_ms[name] = int(clocks[place])
@@ -301,26 +305,28 @@ class EventClock:
 def advance(
     clocks: npt.NDArray[np.int64],
     active: npt.NDArray[np.bool_],
+    waits: npt.NDArray[np.bool_],
     floor_ms: Any,
     peak_ms: Any,
-    pin_ms: Any,
+    pins_ms: npt.NDArray[np.int64],
     lateness_ms: Any,
     watermark: npt.NDArray[np.int64],
 ) -> None:
     """Moves the watermark behind the slowest active partition; where all have ended, behind the latest of all.
 
-    It stays behind what waits at `pin_ms`, too.
+    It does not pass `pins_ms[0]`, and partitions that do not wait count as if they were not beyond `pins_ms[1]`.
     """
-    lowest = floor_ms
-    highest = peak_ms
+    highest = min(peak_ms, pins_ms[1])
+    lowest = floor_ms if floor_ms == _LAST else min(floor_ms, pins_ms[1])
     for place in range(len(clocks)):
         if clocks[place] >= 0:
-            highest = max(highest, clocks[place])
+            clock = clocks[place] if waits[place] else min(clocks[place], pins_ms[1])
+            highest = max(highest, clock)
             if active[place]:
-                lowest = min(lowest, clocks[place])
+                lowest = min(lowest, clock)
     if lowest == _LAST:
         lowest = highest
-    watermark[0] = max(watermark[0], min(lowest, pin_ms) - lateness_ms)
+    watermark[0] = max(watermark[0], min(lowest, pins_ms[0]) - lateness_ms)
 
 
 @njit(cache=True)
@@ -331,10 +337,11 @@ def judge(
     clocks: npt.NDArray[np.int64],
     active: npt.NDArray[np.bool_],
     last: npt.NDArray[np.int64],
+    waits: npt.NDArray[np.bool_],
+    waited: Any,
     floor_ms: Any,
     peak_ms: Any,
     pins_ms: npt.NDArray[np.int64],
-    waited: Any,
     lateness_ms: Any,
     skew_ms: Any,
     watermark: npt.NDArray[np.int64],
@@ -345,7 +352,7 @@ def judge(
 ) -> Any:
     """Fills `verdict` and `watermarks` from `start` on, and moves clocks and watermark.
 
-    `pins_ms` are what the watermark must not pass because it waits: in the end, and before `waited` is reached.
+    `pins_ms[0]` is what waits again, `pins_ms[1]` what waited before and is judged by now at `waited`.
 
     Returns where a jump must be decided, or n; `believed` says that the one at `start` was.
     """
@@ -365,6 +372,7 @@ def judge(
                 clocks[place] = max(clocks[place], ts)
         if i == last[place]:
             active[place] = False
-        pin_ms = pins_ms[1] if i < waited - 1 else pins_ms[0]
-        advance(clocks, active, floor_ms, peak_ms, pin_ms, lateness_ms, watermark)
+        if i == waited - 1:
+            pins_ms[1] = _LAST
+        advance(clocks, active, waits, floor_ms, peak_ms, pins_ms, lateness_ms, watermark)
     return len(ts_ms)
