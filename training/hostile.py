@@ -36,19 +36,32 @@ class Hostility:
     share: float = 0.05
 
 
-def hostile_lines(world: World, hostility: Hostility, seed: int) -> list[Line]:
-    """Returns the hostile events of a world, in order of time; the same seed gives the same events."""
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """Hostile events in order of time, and the honest users whom each structure touches."""
+
+    lines: list[Line]
+    touched: dict[str, frozenset[str]]
+
+
+def hostile(world: World, hostility: Hostility, seed: int) -> Hostile:
+    """Returns the hostile events for a world; the same seed gives the same events."""
     rng = np.random.default_rng([seed, 0xBAD])
     members = {user for ring in world.rings for user in ring.users}
     seen = np.unique(world.events.user)
     honest = seen[~np.isin(seen, list(members))]
     wanted = round(len(world.events) * hostility.share / (1.0 - hostility.share))
     crowd = hostility.kiosk_users + hostility.collision_users + hostility.planted_users
+    carried = max(0, wanted - crowd)
+    kiosk = rng.choice(honest, hostility.kiosk_users, replace=False)
+    collision = rng.choice(honest, hostility.collision_users, replace=False)
+    carrier = rng.choice(honest, carried)
+    forged = _forged(world, honest, hostility.planted_users, rng)
     events = [
-        *_crowd(world, rng.choice(honest, hostility.kiosk_users, replace=False), "device_id", ["kiosk-0001"], rng),
-        *_crowd(world, rng.choice(honest, hostility.collision_users, replace=False), "device_id", ["0" * 16], rng),
-        *_crowd(world, rng.choice(honest, max(0, wanted - crowd)), "ip", _carrier(max(0, wanted - crowd), rng), rng),
-        *_attack(world, honest, hostility.planted_users, rng),
+        *_crowd(world, kiosk, "device_id", ["kiosk-0001"], rng),
+        *_crowd(world, collision, "device_id", ["0" * 16], rng),
+        *_crowd(world, carrier, "ip", _carrier(carried, rng), rng),
+        *_attack(world, forged, rng),
     ]
     lines = []
     for number, (ts, event) in enumerate(sorted(events, key=lambda item: (item[0], sorted(item[1].items())))):
@@ -56,7 +69,14 @@ def hostile_lines(world: World, hostility: Hostility, seed: int) -> list[Line]:
         lines.append(
             (ts, msgspec.json.encode({"type": "login", "event_id": f"hostile-{number}", "ts": stamp, **event}))
         )
-    return lines
+    groups = {"kiosk": kiosk, "collision": collision, "carrier": carrier, "attack": [user for user, _, _ in forged]}
+    return Hostile(
+        lines,
+        {
+            name: frozenset(world.pools.text(EntityKind.USER, np.asarray(users, np.int64)))
+            for name, users in groups.items()
+        },
+    )
 
 
 def _crowd(
@@ -76,26 +96,34 @@ def _carrier(count: int, rng: np.random.Generator) -> list[str]:
     return [f"{_CARRIER_BLOCK}.{x >> 8}.{x & 255}" for x in host.tolist()]
 
 
+def _forged(
+    world: World, honest: npt.NDArray[np.int64], count: int, rng: np.random.Generator
+) -> list[tuple[int, EntityKind, int]]:
+    """Returns (user, kind, identifier) of so many honest users, one identifier of each, the kinds in turn."""
+    events = world.events
+    order = rng.permutation(np.flatnonzero(np.isin(events.user, honest)))
+    rows = rng.permutation(order[np.unique(events.user[order], return_index=True)[1]])
+    out: list[tuple[int, EntityKind, int]] = []
+    for row in rows.tolist():
+        for turn in range(len(_FORGED)):
+            kind = _FORGED[(len(out) + turn) % len(_FORGED)]
+            thing = int(getattr(events, kind.label)[row])
+            if thing != NONE:
+                out.append((int(events.user[row]), kind, thing))
+                break
+        if len(out) == count:
+            break
+    return out
+
+
 def _attack(
-    world: World, honest: npt.NDArray[np.int64], victims: int, rng: np.random.Generator
+    world: World, forged: list[tuple[int, EntityKind, int]], rng: np.random.Generator
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields logins in which the members of the largest ring use what belongs to so many honest users."""
-    events, ring = world.events, max(world.rings, key=lambda ring: (len(ring.users) - sum(ring.victim), -ring.number))
+    """Yields logins in which the members of the largest ring use, in turn, what belongs to others."""
+    ring = max(world.rings, key=lambda ring: (len(ring.users) - sum(ring.victim), -ring.number))
     attackers = [user for user, victim in zip(ring.users, ring.victim, strict=True) if not victim]
     names = world.pools.text(EntityKind.USER, np.array(attackers))
-    known = np.isin(events.user, honest)
-    order = rng.permutation(np.flatnonzero(known))
-    rows = order[np.unique(events.user[order], return_index=True)[1]]
-    targets = rng.permutation(rows)
-    done = 0
-    for row in targets.tolist():
-        for kind in np.roll(np.array(_FORGED), done % len(_FORGED)).tolist():
-            thing = int(getattr(events, EntityKind(kind).label)[row])
-            if thing != NONE:
-                ts = int(rng.integers(ring.start_ms, ring.end_ms))
-                text = world.pools.text(EntityKind(kind), np.array([thing]))[0]
-                yield ts, {"user_id": names[done % len(names)], _FIELD[EntityKind(kind)]: text}
-                done += 1
-                break
-        if done == victims:
-            return
+    for place, (_, kind, thing) in enumerate(forged):
+        text = world.pools.text(kind, np.array([thing]))[0]
+        ts = int(rng.integers(ring.start_ms, ring.end_ms))
+        yield ts, {"user_id": names[place % len(names)], _FIELD[kind]: text}

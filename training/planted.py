@@ -52,6 +52,9 @@ class _Event(msgspec.Struct):
     amount: str | None = None
 
 
+_DECODER = msgspec.json.Decoder(_Event)
+
+
 @dataclass(frozen=True, slots=True)
 class Background:
     """Real events, and what planted accounts are drawn from.
@@ -85,9 +88,13 @@ def load_background(folder: Path) -> Background:
     return background_of(written)
 
 
+def time_of(line: bytes) -> int:
+    """Returns the event time of a line, in ms."""
+    return int(_DECODER.decode(line).ts.timestamp() * 1000)
+
+
 def background_of(written: list[bytes]) -> Background:
     """Returns the background of events in order of time."""
-    decoder = msgspec.json.Decoder(_Event)
     lines: list[Line] = []
     first_ms: dict[str, int] = {}
     fraud = set()
@@ -95,7 +102,7 @@ def background_of(written: list[bytes]) -> Background:
     users_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     payments = []
     for line in written:
-        event = decoder.decode(line)
+        event = _DECODER.decode(line)
         ts = int(event.ts.timestamp() * 1000)
         if event.type == "chargeback":
             fraud.add(event.user_id)

@@ -45,7 +45,7 @@ class Watch:
         found_ms: true ring -> end of the first commit after which a ring at the alert line was it.
         surest: true ring -> highest probability of a ring that was it at the time.
         alerts: judgement of each ring when it was alerted; a ring can be alerted more than once.
-        honest: users outside all true rings who were in a ring at the alert line at any time.
+        called: users who were in a ring at the alert line at any time.
         largest: most users of any ring after any commit.
     """
 
@@ -54,8 +54,13 @@ class Watch:
     found_ms: dict[int, int] = field(default_factory=dict)
     surest: dict[int, float] = field(default_factory=dict)
     alerts: list[Judgement] = field(default_factory=list)
-    honest: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
     largest: int = 0
+
+    @property
+    def honest(self) -> set[str]:
+        """Those of them who are outside all true rings."""
+        return {user for user in self.called if user not in self.truth.ring_of}
 
     def see(self, engine: Engine, outcome: Outcome, now_ms: int) -> None:
         """Takes one commit in."""
@@ -72,7 +77,7 @@ class Watch:
             if name in alerted:
                 self.alerts.append(verdict)
             if probability >= self.line:
-                self.honest.update(user for user in users if user not in self.truth.ring_of)
+                self.called.update(users)
             if verdict.is_right:
                 self.surest[verdict.ring] = max(self.surest.get(verdict.ring, 0.0), probability)
                 if probability >= self.line:
