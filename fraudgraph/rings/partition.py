@@ -7,9 +7,11 @@ import random
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from fraudgraph.graph.hot import HotGraph
-from fraudgraph.graph.types import I32
+from fraudgraph.graph.links import Links
+from fraudgraph.graph.types import I32, I64, Int
 
 if TYPE_CHECKING:
     import igraph
@@ -39,24 +41,14 @@ def _communities(graph: HotGraph, team: list[int], now_ms: int) -> list[list[int
     # igraph takes 0.1 s to import, and most shops never have an oversized component.
     import igraph
 
-    place = {user: i for i, user in enumerate(team)}
-    vertex_of: dict[int, int] = {}
-    edges = []
-    links = graph.links
-    for user in team:
-        slot = int(graph.users.links[user])
-        while slot >= 0:
-            if links.tie_ends_ms[slot] > now_ms:
-                ident = int(links.ident[slot])
-                vertex = vertex_of.setdefault(ident, len(team) + len(vertex_of))
-                edges.append((place[user], vertex))
-            slot = int(links.next_of_user[slot])
-    # The order of a user's links is an accident of history; the names of their other ends are not.
-    name_of = {vertex: ident for ident, vertex in vertex_of.items()}
-    halves = {v: (int(graph.keys.high[i]), int(graph.keys.low[i])) for v, i in name_of.items()}
-    canonical = {v: len(team) + n for n, v in enumerate(sorted(halves, key=lambda v: halves[v]))}
-    edges = sorted((user, canonical[vertex]) for user, vertex in edges)
-    network = igraph.Graph(n=len(team) + len(vertex_of), edges=edges)
+    users, idents = living_ties(graph.users.links, graph.links, np.array(team, np.int32), now_ms)
+    # Ids and the order of a user's links are accidents of history; the names of their other ends are not.
+    found, vertex = np.unique(idents, return_inverse=True)
+    rank = np.empty(len(found), np.int64)
+    rank[np.lexsort((graph.keys.low[found], graph.keys.high[found]))] = np.arange(len(found))
+    vertex = len(team) + rank[vertex]
+    order = np.lexsort((vertex, users))
+    network = igraph.Graph(n=len(team) + len(found), edges=np.column_stack((users[order], vertex[order])))
     names = "\n".join(graph.user_table.key_of[user] or "" for user in team)
     seed = int.from_bytes(hashlib.blake2b(names.encode(), digest_size=8).digest(), "big")
     igraph.set_random_number_generator(random.Random(seed))
@@ -68,6 +60,28 @@ def _communities(graph: HotGraph, team: list[int], now_ms: int) -> list[list[int
     for user, community in zip(team, membership, strict=False):
         pieces.setdefault(community, []).append(user)
     return list(pieces.values())
+
+
+@njit(cache=True)
+def living_ties(user_head: I32, links: Links, team: I32, now_ms: Int) -> tuple[I64, I32]:
+    """Returns place in the team and identifier of each link that ties now."""
+    n = 0
+    for user in team:
+        slot = user_head[user]
+        while slot >= 0:
+            n += links.tie_ends_ms[slot] > now_ms
+            slot = links.next_of_user[slot]
+    places, idents = np.empty(n, np.int64), np.empty(n, np.int32)
+    at = 0
+    for place in range(len(team)):
+        slot = user_head[team[place]]
+        while slot >= 0:
+            if links.tie_ends_ms[slot] > now_ms:
+                places[at] = place
+                idents[at] = links.ident[slot]
+                at += 1
+            slot = links.next_of_user[slot]
+    return places, idents
 
 
 def _without_most_shared(network: igraph.Graph, users: int) -> list[int]:
