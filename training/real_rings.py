@@ -163,7 +163,7 @@ class Farms:
         called_users, called_fraud, called_farm: accounts ever in an alerted ring; of them fraud by `class`, in a farm.
         after, after_fraud: accounts in rings alerted after the block's days; of them fraud.
         delay_hours: from a farm's third account to its alert.
-        components: groups, farms found, groups outside, by components with degree cap 10 on the links at the block's end.
+        components: groups, farms found, groups outside, by components (cap 10) on the links at the block's end.
     """
 
     rows: int
