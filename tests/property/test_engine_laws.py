@@ -34,7 +34,7 @@ from fraudgraph.testing.memory_store import MemoryStore
 
 UNCUT = replace(SMALL_RULES, max_users=1000)
 
-events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=1, max_size=40).map(events_of)
+events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=10, max_size=60).map(events_of)
 salts = st.integers(0, 2**32 - 1)
 
 

@@ -158,7 +158,7 @@ def _label(place: int, event: Happening) -> LabelRow:
     )
 
 
-STEPS_MS = (0, HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, 7 * HOUR_MS, 20 * HOUR_MS, DAY_MS, DAY_MS + 1, 2 * DAY_MS, 3 * DAY_MS)
+STEPS_MS = (0, 0, 0, HOUR_MS, HOUR_MS, 3 * HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, DAY_MS, DAY_MS + 1, 2 * DAY_MS)
 KINDS = (
     EntityKind.DEVICE,
     EntityKind.CARD,
@@ -183,16 +183,22 @@ TYPES = (
     EventType.LABEL,
 )
 PARTITIONS = 3
-USERS, IDENTIFIERS, ORDERS = 9, 3, 5
-EVENT_NUMBERS = 2**48
+USERS, IDENTIFIERS, ORDERS = 8, 2, 5
+EVENT_NUMBERS = 2**32
 """Any number below it is an event (`events_of`)."""
 
 
 def events_of(numbers: Sequence[int]) -> list[Happening]:
-    """Returns events in ascending time, one per number: its digits in mixed radix choose each property."""
+    """Returns events in ascending time, one per number: its digits in mixed radix choose each property.
+
+    Numbers are scattered first (the finaliser of SplitMix64, Steele et al. 2014), since a generator prefers small ones.
+    """
     events: list[Happening] = []
     now_ms = START_MS
-    for place, number in enumerate(numbers):
+    for place, drawn in enumerate(numbers):
+        number = drawn + 1
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+            number = ((number ^ (number >> shift)) * factor) % 2**64
 
         def choose(n: int) -> int:
             nonlocal number
@@ -202,7 +208,7 @@ def events_of(numbers: Sequence[int]) -> list[Happening]:
         now_ms += STEPS_MS[choose(len(STEPS_MS))]
         kind = TYPES[choose(len(TYPES))]
         user = f"u{choose(USERS)}"
-        links = tuple(dict.fromkeys((KINDS[choose(len(KINDS))], str(choose(IDENTIFIERS))) for _ in range(choose(4))))
+        links = tuple(dict.fromkeys((KINDS[choose(len(KINDS))], str(choose(IDENTIFIERS))) for _ in range(choose(5))))
         other = f"u{choose(USERS)}"
         amount, currency = choose(4) * 100 + 1, (978, 840)[choose(2)]
         order, status = f"{choose(ORDERS)}", Status(choose(5))
