@@ -212,6 +212,7 @@ def make_engine(settings: Settings) -> Engine:
         alerts=AlertPolicy(min_probability=settings.alerts.min_probability),
         min_users=settings.rings.min_users,
         max_users=settings.rings.max_users,
+        warmup_days=settings.rings.warmup_days,
     )
     return Engine(settings.links, rules, StructuralScorer())
 

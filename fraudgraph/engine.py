@@ -12,13 +12,14 @@ from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
 from fraudgraph.events.clock import ClockRules, EventClock
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph
-from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool
 from fraudgraph.rings.components import ComponentFinder
+from fraudgraph.rings.forest import NEVER
 from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
-from fraudgraph.rings.measure import RingMeasure
+from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
 from fraudgraph.rings.partition import partition
 from fraudgraph.rings.ties import Ties
@@ -33,6 +34,7 @@ class EngineRules:
     Attributes:
         min_users: fewer users that hold together are no ring.
         max_users: more are cut into communities.
+        warmup_days: so long after its first event a stream without sign-ups shows everybody for the first time.
         score_epsilon: a member's probability that moved less is not written again.
     """
 
@@ -42,6 +44,7 @@ class EngineRules:
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     min_users: int = 3
     max_users: int = 200
+    warmup_days: int = 14
     score_epsilon: float = 0.01
 
 
@@ -78,6 +81,7 @@ class Engine:
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
+        self._started_ms: int | None = None
         self.rows: dict[int, RingRow] = {}
         self._chances: dict[int, F64] = {}
         self._positions: dict[str, int] = {}
@@ -91,6 +95,7 @@ class Engine:
         """Takes up a store's last commit; to be called on a new engine, before `apply`."""
         self.commit = state.commit
         self._positions = dict(state.positions)
+        self._started_ms = state.started_ms
         self._clock.restore(state.watermark_ms, state.clocks_ms, state.seen_keys, state.seen_ts_ms)
         restore_graph(
             self.graph,
@@ -128,6 +133,7 @@ class Engine:
             positions=dict(self._positions),
             clocks_ms=clock.stored_clocks_ms(),
             ring_serial=self.register.next_serial,
+            started_ms=self._started_ms,
             scorer_state=self.scorer.state() or None,
             seen_keys=(seen := clock.seen())[0],
             seen_ts_ms=seen[1],
@@ -156,8 +162,13 @@ class Engine:
         batch = admission.batch
         accepted, refused_commands = _refuse_commands(batch, admission.accepted)
         now_ms = admission.watermark_ms
+        watch = self.watch
         change = self.graph.apply(batch, accepted, now_ms)
         nodes = self.ties.update(self.graph, change, now_ms)
+        started = self._note_start(batch, accepted)
+        if self.watch != watch:
+            # What counts as new moved for every ring, not only for those that this batch touches.
+            nodes = np.concatenate((nodes, *(2 * team for team in self.register.members.values())))
         users = self.graph.users
         components = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
         moves = self.register.update(
@@ -177,12 +188,27 @@ class Engine:
             labels=_labels(batch, accepted),
             dead_letters=[*batch.dead_letters, *admission.dead_letters, *refused_commands],
         )
+        delta.started_ms = self._started_ms if started else None
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, now_ms, delta)
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
         return Outcome(delta, applied, admission.duplicates)
+
+    @property
+    def watch(self) -> Watch:
+        """Returns since when the stream shows beginnings."""
+        settled_ms = (self._started_ms or 0) + self.rules.warmup_days * DAY_MS
+        return Watch(births_ms=NEVER if self.graph.users.signups[0] else settled_ms, links_ms=settled_ms)
+
+    def _note_start(self, batch: DecodedBatch, accepted: Bool | None) -> bool:
+        """Returns whether an event is the earliest of all."""
+        moments = batch.ts_ms if accepted is None else batch.ts_ms[accepted]
+        if not len(moments) or (self._started_ms is not None and moments.min() >= self._started_ms):
+            return False
+        self._started_ms = int(moments.min())
+        return True
 
     def _write_graph(self, change: GraphChange, delta: CommitDelta) -> None:
         delta.entities = change.entities
@@ -203,13 +229,15 @@ class Engine:
             self._chances.pop(serial, None)
         alive, reshaped = moves.alive, moves.reshaped
         if self.scorer.wants(len(self.register.members)):
-            features, _ = self._measure(self.graph, self.ties.tables.limit, *_in_a_row(self.register.members))
+            features, _ = self._measure(
+                self.graph, self.ties.tables.limit, self.watch, *_in_a_row(self.register.members)
+            )
             if self.scorer.observe(features):
                 alive = self.register.members
                 delta.scorer_state = self.scorer.state()
         if alive:
             members, starts = _in_a_row(alive)
-            features, money = self._measure(self.graph, self.ties.tables.limit, members, starts)
+            features, money = self._measure(self.graph, self.ties.tables.limit, self.watch, members, starts)
             scores = self.scorer.score(features)
             scores = replace(scores, probability=np.round(scores.probability, 6))
             chances = member_probabilities(self.graph, members, starts, scores.probability, now_ms)

@@ -75,6 +75,7 @@ class RingSettings:
 
     min_users: Annotated[int, Meta(ge=2)] = 3
     max_users: Annotated[int, Meta(ge=2)] = 200
+    warmup_days: Annotated[int, Meta(ge=0)] = 14
 
     def __post_init__(self) -> None:
         if self.max_users < self.min_users:
@@ -89,6 +90,7 @@ class AlertSettings:
     """When a ring becomes an alert."""
 
     min_probability: Fraction = 0.5
+    list_min_probability: Fraction = 0.01
 
 
 @dataclass(frozen=True, slots=True)

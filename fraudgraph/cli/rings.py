@@ -82,8 +82,15 @@ def list_(
         int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many, the best first.")
     ] = None,
     min_probability: Annotated[
-        float, typer.Option("--min-probability", min=0.0, max=1.0, metavar="P", help="Only rings at least so probable.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--min-probability",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Only rings at least so probable; alerts.list_min_probability if absent, 0 for all.",
+        ),
+    ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exits with 3 where a ring is listed.")] = False,
     store: StoreOption = None,
     config: ConfigOption = None,
@@ -100,7 +107,7 @@ def list_(
         rows = reader.rings(
             statuses=[str(s) for s in status] if status else None,
             since_ms=parse_since(since, watermark_ms) if since else None,
-            min_probability=min_probability,
+            min_probability=settings.alerts.list_min_probability if min_probability is None else min_probability,
             limit=limit,
         )
         empty = not rows and not reader.rings(limit=1)

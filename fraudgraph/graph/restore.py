@@ -10,7 +10,7 @@ from numba import njit
 
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.graph.heap import Heap, keyed_put
-from fraudgraph.graph.hot import HotGraph, Idents
+from fraudgraph.graph.hot import HotGraph, new_idents
 from fraudgraph.graph.interning import gaps_below, key_halves, restore_keys
 from fraudgraph.graph.links import Links, enlist, new_links, place_slots, table_size
 from fraudgraph.graph.orders import Orders, list_order, new_orders, reserve_orders
@@ -65,17 +65,13 @@ def _restore_users(graph: HotGraph, rows: Rows) -> None:
         getattr(users, name)[ids] = rows[name]
     for place, name in enumerate(COUNTS):
         users.counts[ids, place] = rows[name]
+    users.signups[0] = (users.signup_ms >= 0).sum()
     graph.users = users._replace(ends=_heap(users.last_ms[ids] + graph.user_ttl_ms, ids, users.ends))
 
 
 def _restore_links(graph: HotGraph, rows: Rows, ident_ids: I64, ident_kinds: U8) -> None:
     capacity = max(1024, int(ident_ids.max(initial=-1) + 1) * 5 // 4)
-    idents = Idents(
-        np.zeros(capacity, np.uint8),
-        np.zeros(capacity, np.int32),
-        np.full(capacity, -1, np.int32),
-        np.full(capacity, -1, np.int64),
-    )
+    idents = new_idents(capacity)
     idents.kind[ident_ids] = ident_kinds
     graph.idents = idents
     slots = rows["slot"].astype(np.int64)

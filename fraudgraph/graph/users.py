@@ -54,6 +54,7 @@ class Users(NamedTuple):
         transfers_out, transfers_in: int32 heads of the lists of transfers and referrals.
         ring: int32 serial of the ring that the user is in; -1 where none.
         ends: heap of users by a moment at which they may be forgotten.
+        signups: `[1]` int64, how many of them signed up in the stream.
     """
 
     first_ms: I64
@@ -68,6 +69,7 @@ class Users(NamedTuple):
     transfers_in: I32
     ring: I32
     ends: Heap
+    signups: I64
 
 
 def new_users(capacity: int = 1024) -> Users:
@@ -92,6 +94,7 @@ def new_users(capacity: int = 1024) -> Users:
         transfers_in=heads(),
         ring=heads(),
         ends=new_heap(capacity),
+        signups=np.zeros(1, np.int64),
     )
 
 
@@ -103,7 +106,7 @@ def reserve_users(users: Users, top: int, more: int) -> Users:
         columns = {
             name: grown(column, capacity, fresh.get(name, -1))
             for name, column in users._asdict().items()
-            if name != "ends"
+            if name not in ("ends", "signups")
         }
         users = users._replace(**columns)
     return users._replace(ends=reserve_heap(users.ends, more))
@@ -121,6 +124,7 @@ def _see(users: Users, user: Int, ts_ms: Int, ttl_ms: Int) -> bool:
     if ts_ms >= last + ttl_ms:
         # Silent for so long that they were forgotten, or are about to be: whichever came first must not matter.
         users.first_ms[user] = ts_ms
+        users.signups[0] -= users.signup_ms[user] >= 0
         users.signup_ms[user] = -1
         users.first_spend_ms[user] = -1
         users.counts[user] = 0
@@ -145,6 +149,7 @@ def count_activity(
         if who < 0 or not _see(users, who, when, ttl_ms):
             continue
         if what == _SIGNUP:
+            users.signups[0] += users.signup_ms[who] < 0
             if users.signup_ms[who] < 0 or when < users.signup_ms[who]:
                 users.signup_ms[who] = when
         elif what == _LOGIN:
@@ -183,6 +188,7 @@ def forget_silent(users: Users, now_ms: Int, ttl_ms: Int, out: I32) -> Int:
             heap_replace_top(users.ends, now_ms + 1, user)
             continue
         heap_pop(users.ends)
+        users.signups[0] -= users.signup_ms[user] >= 0
         users.first_ms[user] = -1
         users.last_ms[user] = -1
         users.signup_ms[user] = -1

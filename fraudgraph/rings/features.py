@@ -17,12 +17,15 @@ RING_FEATURES: tuple[str, ...] = (
     "cards_per_user",
     "emails_per_user",
     # Time.
-    "burst_day",  # largest fraction of members first seen within one 24 h window
+    # An account is new when it signed up in the stream; where a stream has no sign-ups, when it was first seen after
+    # the stream's first days (`warmup_days`), in which everybody is seen for the first time.
+    "burst_day",  # largest fraction of members, new accounts, first seen within one 24 h window
     "burst_week",  # the same within 7 d
-    "succession_days",  # log2(1 + median days between first uses of a shared identifier by its users in order)
-    "overlap",  # of successive users of a shared identifier: fraction whose times of use overlap or touch (1 d)
+    "successions",  # log2(1 + how many times a shared identifier went to its next user while the stream was watching)
+    "succession_days",  # log2(1 + median days of those successions); 0 where there is none
+    "overlap",  # of those successions: fraction in which the times of use overlap or touch (1 d)
     "span_days",  # mean over members of log2(1 + days between first and last seen)
-    "quick_spend",  # fraction of members whose first spending came within 24 h of being first seen
+    "quick_spend",  # fraction of members, new accounts, whose first spending came within 24 h of being first seen
     "late_share",  # fraction of shared links that began more than 30 d after their user was first seen
     "takeover",  # fraction of members with a late share on a device or IP that three users began to use within 7 d
     # Activity, counted per member where not said otherwise.

@@ -53,6 +53,7 @@ _F = FEATURE_INDEX
     F_EMAILS,
     F_BURST_DAY,
     F_BURST_WEEK,
+    F_SUCCESSIONS,
     F_SUCCESSION,
     F_OVERLAP,
     F_SPAN,
@@ -85,6 +86,7 @@ _F = FEATURE_INDEX
         "emails_per_user",
         "burst_day",
         "burst_week",
+        "successions",
         "succession_days",
         "overlap",
         "span_days",
@@ -123,6 +125,18 @@ _SHARED_OF_KIND = np.array(
 )
 
 
+class Watch(NamedTuple):
+    """Since when the stream shows beginnings, rather than things that were there before.
+
+    Attributes:
+        births_ms: a user first seen at or after it is a new account, whether or not they signed up in the stream.
+        links_ms: a link first used at or after it began then.
+    """
+
+    births_ms: Int
+    links_ms: Int
+
+
 class _Scratch(NamedTuple):
     """Marks that say which ring a user or identifier was last seen in, so that nothing is cleared between rings."""
 
@@ -138,7 +152,7 @@ class RingMeasure:
         self._scratch = _Scratch(*(np.full(1024, -1, np.int32) for _ in range(3)))
         self._next_mark = 0
 
-    def __call__(self, graph: HotGraph, limits: I64, members: I32, starts: I64) -> tuple[F64, I64]:
+    def __call__(self, graph: HotGraph, limits: I64, watch: Watch, members: I32, starts: I64) -> tuple[F64, I64]:
         """Returns `[r, len(RING_FEATURES)]` features and `[r, len(RING_MONEY)]` money of `r` rings.
 
         Args:
@@ -171,6 +185,7 @@ class RingMeasure:
             graph.orders,
             graph.transfers.columns,
             limits,
+            watch,
             members,
             starts,
             first_mark,
@@ -189,6 +204,7 @@ def measure_rings(
     orders: Orders,
     transfers: TransferColumns,
     limits: I64,
+    watch: Watch,
     members: I32,
     starts: I64,
     first_mark: Int,
@@ -203,8 +219,8 @@ def measure_rings(
         for user in team:
             scratch.user_ring[user] = first_mark + ring
         row[F_USERS] = len(team)
-        _measure_links(users, links, idents, limits, team, first_mark + ring, scratch, row, sums)
-        _measure_activity(users, team, row, sums)
+        _measure_links(users, links, idents, limits, watch, team, first_mark + ring, scratch, row, sums)
+        _measure_activity(users, watch, team, row, sums)
         _measure_money(users, orders, transfers, team, first_mark + ring, scratch.user_ring, row, sums)
 
 
@@ -214,6 +230,7 @@ def _measure_links(
     links: Links,
     idents: Idents,
     limits: I64,
+    watch: Watch,
     team: I32,
     ring: Int,
     scratch: _Scratch,
@@ -251,7 +268,7 @@ def _measure_links(
     taken_over = np.zeros(n, np.bool_)
     for ident in found[:count]:
         kind, inside = idents.kind[ident], scratch.ident_members[ident]
-        if inside < 2 or idents.degree[ident] > limits[kind]:
+        if inside < 2 or idents.degree[ident] > limits[kind] or idents.benign[ident]:
             continue
         shared += 1
         row[_SHARED_OF_KIND[kind]] += 1
@@ -263,7 +280,12 @@ def _measure_links(
             late_by = first[j] - users.first_ms[owner[j]]
             if kind != _IP and late_by > _LATE_MS:
                 late += 1
-            if kind != _IP and j > 0:
+            if (
+                kind != _IP
+                and j > 0
+                and _began(users, watch, first, owner, j)
+                and _began(users, watch, first, owner, j - 1)
+            ):
                 gaps[n_gaps] = (first[j] - first[j - 1]) / _DAY_MS
                 n_gaps += 1
                 if first[j] <= last[j - 1] + _DAY_MS:
@@ -276,8 +298,20 @@ def _measure_links(
     row[F_LATE] = late / ties if ties else 0.0
     row[F_TAKEOVER] = taken_over.sum() / n
     if n_gaps:
+        row[F_SUCCESSIONS] = np.log2(1.0 + n_gaps)
         row[F_SUCCESSION] = np.log2(1.0 + np.median(gaps[:n_gaps]))
         row[F_OVERLAP] = touching / n_gaps
+
+
+@njit(cache=True, inline="always")
+def _is_new(users: Users, watch: Watch, user: Int) -> Int:
+    return users.signup_ms[user] >= 0 or users.first_ms[user] >= watch.births_ms
+
+
+@njit(cache=True, inline="always")
+def _began(users: Users, watch: Watch, first: I64, owner: I32, at: Int) -> Int:
+    """Returns whether a link's first use is its beginning: what was there before the stream only seems to begin."""
+    return first[at] >= watch.links_ms or _is_new(users, watch, owner[at])
 
 
 @njit(cache=True)
@@ -318,28 +352,35 @@ def _mark_takeovers(users: Users, first: I64, owner: I32, inside: Int, team: I32
 
 
 @njit(cache=True)
-def _measure_activity(users: Users, team: I32, row: F64, sums: I64) -> None:
+def _measure_activity(users: Users, watch: Watch, team: I32, row: F64, sums: I64) -> None:
     n = len(team)
     counts = np.zeros(users.counts.shape[1], np.int64)
     born = np.empty(n, np.int64)
+    n_born: Int = 0
+    first: Int = np.iinfo(np.int64).max
     span, quick, one_order, charged, fraud, legitimate = 0.0, 0, 0, 0, 0, 0
     last = np.int64(0)
     for i in range(n):
         user = team[i]
-        born[i] = users.first_ms[user]
+        since = users.first_ms[user]
+        first = min(first, since)
+        is_new = _is_new(users, watch, user)
+        if is_new:
+            born[n_born] = since
+            n_born += 1
         last = max(last, users.last_ms[user])
-        span += np.log2(1.0 + (users.last_ms[user] - born[i]) / _DAY_MS)
+        span += np.log2(1.0 + (users.last_ms[user] - since) / _DAY_MS)
         spent = users.first_spend_ms[user]
-        quick += spent >= 0 and spent - born[i] <= _DAY_MS
+        quick += is_new and spent >= 0 and spent - since <= _DAY_MS
         one_order += users.counts[user, ORDERS] == 1
         charged += users.counts[user, CHARGEBACKS] > 0
         fraud += users.label[user] > 0
         legitimate += users.label[user] < 0
         counts += users.counts[user]
-    born.sort()
-    sums[3], sums[4] = born[0], last
-    row[F_BURST_DAY] = _largest_within(born, _DAY_MS) / n
-    row[F_BURST_WEEK] = _largest_within(born, _WEEK_MS) / n
+    born[:n_born].sort()
+    sums[3], sums[4] = first, last
+    row[F_BURST_DAY] = _largest_within(born[:n_born], _DAY_MS) / n
+    row[F_BURST_WEEK] = _largest_within(born[:n_born], _WEEK_MS) / n
     row[F_SPAN] = span / n
     row[F_QUICK] = quick / n
     row[F_ONE_ORDER] = one_order / n

@@ -62,6 +62,7 @@ class LocalSnapshot:
             "positions": state.positions,
             "clocks_ms": state.clocks_ms,
             "ring_serial": state.ring_serial,
+            "started_ms": state.started_ms,
             "labels": [
                 [
                     row.key,
@@ -129,6 +130,7 @@ def _state(head: dict[str, Any], arrays: dict[str, Any]) -> StoredState:
         positions=head["positions"],
         clocks_ms=head["clocks_ms"],
         ring_serial=head["ring_serial"],
+        started_ms=head["started_ms"],
         scorer_state=head["scorer_state"],
         seen_keys=_keys(arrays["seen"]),
         seen_ts_ms=arrays["seen_ts_ms"].tolist(),

@@ -128,7 +128,8 @@ class CommitDelta:
     applies deletes before upserts, and refuses an id that changes its identity without a delete. `entities` is
     (kind, id, key, mask); key is str for users, bytes else. Deleting a user entity deletes its `users` row and
     its memberships. `positions` and `clocks_ms` (latest event time seen per partition; `-1 - ms` where it ended)
-    hold what moved; `scorer_state` None leaves the stored one, and `ring_serial` never falls. `members` (user,
+    hold what moved; `scorer_state` None leaves the stored one, `started_ms` (the earliest event) likewise, and
+    `ring_serial` never falls. `members` (user,
     probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with `seen_ts_ms`; a store forgets
     them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
     order's `status` has bit `1 << Status` for each status seen, and bit 7 where an order event named its user: an
@@ -161,6 +162,7 @@ class CommitDelta:
     dead_letters_deleted: list[int] = field(default_factory=list)
     scorer_state: bytes | None = None
     ring_serial: int = 0
+    started_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -176,6 +178,7 @@ class StoredState:
     positions: dict[str, int]
     clocks_ms: dict[str, int]
     ring_serial: int
+    started_ms: int | None
     scorer_state: bytes | None
     seen_keys: list[bytes]
     seen_ts_ms: list[int]

@@ -99,7 +99,7 @@ def measures_view(engine: Engine, teams: Iterable[frozenset[str]]) -> dict[froze
     starts = np.zeros(len(ids) + 1, np.int64)
     np.cumsum([len(team) for team in ids], out=starts[1:])
     members = np.concatenate(ids) if ids else np.empty(0, np.int32)
-    features, money = RingMeasure()(graph, engine.ties.tables.limit, members, starts)
+    features, money = RingMeasure()(graph, engine.ties.tables.limit, engine.watch, members, starts)
     return {
         team: dict(zip(RING_FEATURES, features[place].tolist(), strict=True))
         | dict(zip(RING_MONEY, money[place].tolist(), strict=True))

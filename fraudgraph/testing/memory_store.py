@@ -52,6 +52,7 @@ class _Tables:
     commit: int = 0
     watermark_ms: int = 0
     ring_serial: int = 0
+    started_ms: int | None = None
     scorer_state: bytes | None = None
     positions: dict[str, int] = field(default_factory=dict)
     clocks_ms: dict[str, int] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class MemoryStore:
             positions=tables.positions,
             clocks_ms=tables.clocks_ms,
             ring_serial=tables.ring_serial,
+            started_ms=tables.started_ms,
             scorer_state=tables.scorer_state,
             seen_keys=[key for key, _ in tables.seen],
             seen_ts_ms=[ts_ms for _, ts_ms in tables.seen],
@@ -407,6 +409,8 @@ def _append(tables: _Tables, delta: CommitDelta) -> None:
     tables.clocks_ms |= delta.clocks_ms
     tables.scorer_state = tables.scorer_state if delta.scorer_state is None else delta.scorer_state
     tables.ring_serial = max(tables.ring_serial, delta.ring_serial)
+    if delta.started_ms is not None:
+        tables.started_ms = delta.started_ms
     tables.commit, tables.watermark_ms = delta.commit, delta.watermark_ms
 
 

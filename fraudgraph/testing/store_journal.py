@@ -217,6 +217,7 @@ def difference(before: Model, after: Model, commit: int) -> CommitDelta:
         dead_letters=after.dead_letters[len(before.dead_letters) :],
         scorer_state=b"state" if commit % 2 else None,
         ring_serial=len(after.rings),
+        started_ms=START_MS if commit == 1 else None,
     )
 
 
@@ -274,6 +275,7 @@ def plain(state: StoredState) -> dict[str, Any]:
         "positions": state.positions,
         "clocks_ms": state.clocks_ms,
         "ring_serial": state.ring_serial,
+        "started_ms": state.started_ms,
         "scorer_state": state.scorer_state,
         "seen": list(zip(state.seen_keys, state.seen_ts_ms, strict=True)),
         "entities": list(state.entities),
@@ -299,6 +301,7 @@ def expected(model: Model, deltas: list[CommitDelta]) -> dict[str, Any]:
         "positions": model.positions,
         "clocks_ms": model.positions,
         "ring_serial": len(model.rings),
+        "started_ms": START_MS if deltas else None,
         "scorer_state": b"state",
         "seen": [(key, ts_ms) for key, ts_ms in model.seen if ts_ms >= model.watermark_ms],
         "entities": [

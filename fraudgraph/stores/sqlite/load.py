@@ -42,7 +42,9 @@ def load_state(path: Path) -> StoredState:
 
 
 def _load(db: sqlite3.Connection, path: Path) -> StoredState:
-    commit, watermark_ms, ring_serial = db.execute("SELECT commit_no, watermark_ms, ring_serial FROM state").fetchone()
+    commit, watermark_ms, ring_serial, started_ms = db.execute(
+        "SELECT commit_no, watermark_ms, ring_serial, started_ms FROM state"
+    ).fetchone()
     scorer = db.execute("SELECT state FROM scorer").fetchone()
     seen_keys, seen_ts_ms = _seen(db, watermark_ms)
     links = _columns(
@@ -60,6 +62,7 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
         positions=dict(db.execute("SELECT name, position FROM partitions WHERE position IS NOT NULL").fetchall()),
         clocks_ms=dict(db.execute("SELECT name, clock_ms FROM partitions WHERE clock_ms IS NOT NULL").fetchall()),
         ring_serial=ring_serial,
+        started_ms=started_ms,
         scorer_state=None if scorer is None else scorer[0],
         seen_keys=seen_keys,
         seen_ts_ms=seen_ts_ms,

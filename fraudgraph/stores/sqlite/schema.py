@@ -33,7 +33,8 @@ _V1: Final = (
         ring_serial INTEGER NOT NULL,
         key_id TEXT NOT NULL,
         policy_hash TEXT NOT NULL,
-        policy_version TEXT NOT NULL)""",
+        policy_version TEXT NOT NULL,
+        started_ms INTEGER)""",
     "CREATE TABLE scorer (id INTEGER PRIMARY KEY CHECK (id = 1), state BLOB NOT NULL)",
     "CREATE TABLE partitions (name TEXT PRIMARY KEY, position INTEGER, clock_ms INTEGER) WITHOUT ROWID",
     # One row per commit: the keys of a batch are written, read and forgotten together.
@@ -203,7 +204,7 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             db.execute(statement)
     if found == 0:
         db.execute(
-            "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, '', '', '')",
+            "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, '', '', '', NULL)",
             (secrets.token_hex(8),),
         )
     db.execute("COMMIT")

@@ -169,8 +169,9 @@ def _write_progress(db: sqlite3.Connection, delta: CommitDelta) -> None:
     if delta.scorer_state is not None:
         db.execute("INSERT OR REPLACE INTO scorer (id, state) VALUES (1, ?)", (delta.scorer_state,))
     db.execute(
-        "UPDATE state SET commit_no = ?, watermark_ms = ?, ring_serial = max(ring_serial, ?)",
-        (delta.commit, delta.watermark_ms, delta.ring_serial),
+        "UPDATE state SET commit_no = ?, watermark_ms = ?, ring_serial = max(ring_serial, ?),"
+        " started_ms = coalesce(?, started_ms)",
+        (delta.commit, delta.watermark_ms, delta.ring_serial, delta.started_ms),
     )
 
 
