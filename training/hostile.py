@@ -53,10 +53,11 @@ def hostile(world: World, hostility: Hostility, seed: int) -> Hostile:
     wanted = round(len(world.events) * hostility.share / (1.0 - hostility.share))
     crowd = hostility.kiosk_users + hostility.collision_users + hostility.planted_users
     carried = max(0, wanted - crowd)
-    kiosk = rng.choice(honest, hostility.kiosk_users, replace=False)
-    collision = rng.choice(honest, hostility.collision_users, replace=False)
-    carrier = rng.choice(honest, carried)
-    forged = _forged(world, honest, hostility.planted_users, rng)
+    # Nobody is touched by two structures, so that who was pulled in can be laid at the door of one.
+    ends = np.cumsum([hostility.kiosk_users, hostility.collision_users, 2 * hostility.planted_users])
+    kiosk, collision, forgeable, others = np.split(rng.permutation(honest), ends)
+    carrier = rng.choice(others, carried)
+    forged = _forged(world, forgeable, hostility.planted_users, rng)
     events = [
         *_crowd(world, kiosk, "device_id", ["kiosk-0001"], rng),
         *_crowd(world, collision, "device_id", ["0" * 16], rng),

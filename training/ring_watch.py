@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -122,12 +123,5 @@ def standing(engine: Engine, truth: Truth) -> Calls:
 
 
 def _ticks(lines: Iterable[Line], tick_ms: int) -> Iterator[tuple[int, list[bytes]]]:
-    tick, values = None, []
-    for ts, line in lines:
-        if values and ts // tick_ms != tick:
-            yield (tick + 1) * tick_ms, values
-            values = []
-        tick = ts // tick_ms
-        values.append(line)
-    if values:
-        yield (tick + 1) * tick_ms, values
+    for tick, some in groupby(lines, key=lambda line: line[0] // tick_ms):
+        yield (tick + 1) * tick_ms, [line for _, line in some]
