@@ -8,13 +8,14 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from fraudgraph.graph.interning import grown
-from fraudgraph.graph.types import I32, I64, Bool, Int
+from fraudgraph.graph.types import I32, I64, U64, Bool, Int
 from fraudgraph.rings.forest import Forest, collect_tree, find_root
-from fraudgraph.rings.prefetch import prefetch
+from fraudgraph.rings.processor import prefetch, trailing_zeros
 
 _AHEAD: Final = 128
+_ROOTS_AHEAD: Final = 8
 _SMALL: Final = 32
+_SPARSE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,7 @@ class ComponentFinder:
 
     def __init__(self, min_users: int) -> None:
         self._min_users = min_users
-        self._seen = np.zeros(1024, np.bool_)
-        self._tree = np.empty(1024, np.int32)
-        self._members = np.empty(1024, np.int32)
+        self._seen = np.empty(0, np.bool_)
 
     def __call__(self, forest: Forest, nodes: I32, user_ring: I32, ring_size: I32) -> Components:
         """Returns the components of these nodes that are, or were, a ring.
@@ -56,14 +55,7 @@ class ComponentFinder:
             user_ring: `[users]` serial of each user's ring, -1 where none.
             ring_size: `[serials]` how many members each ring has.
         """
-        cap = len(forest.nodes)
-        if len(self._seen) < cap:
-            # Room for all nodes; pages that no component needs are never touched.
-            self._seen, self._tree, self._members = (
-                grown(self._seen, cap),
-                np.empty(cap, np.int32),
-                np.empty(cap, np.int32),
-            )
+        self._reserve(len(forest.nodes))
         roots, starts = np.empty(len(nodes), np.int32), np.zeros(len(nodes) + 1, np.int64)
         same = np.empty(len(nodes), np.int32)
         found = find_roots(forest, nodes, self._seen, roots)
@@ -73,12 +65,21 @@ class ComponentFinder:
             user_ring,
             ring_size,
             self._min_users,
+            self._bits,
             self._tree,
             self._members,
             starts,
             same,
         )
         return Components(self._members[: starts[n]].copy(), starts[: n + 1], same[:n])
+
+    def _reserve(self, nodes: int) -> None:
+        if len(self._seen) >= nodes:
+            return
+        self._seen = np.zeros(nodes, np.bool_)
+        self._bits = np.zeros(nodes // 128 + 1, np.uint64)
+        # Room for a component of all nodes; pages that none needs are never touched.
+        self._tree, self._members = np.empty(nodes, np.int32), np.empty(nodes, np.int32)
 
 
 @njit(cache=True)
@@ -106,6 +107,7 @@ def list_components(
     user_ring: I32,
     ring_size: I32,
     min_users: Int,
+    bits: U64,
     tree: I32,
     members: I32,
     starts: I64,
@@ -114,43 +116,63 @@ def list_components(
     """Fills members in ascending order, where each component starts, and the ring that it is, if it is one.
 
     Leaves out components of fewer than `min_users` users of which none is in a ring; returns how many there are.
+    `tree` and `members` have room for all nodes; `bits` has one for each user, 0 before and after.
     """
-    count, at = 0, 0
-    for root in roots:
-        begin = at
-        in_ring = False
-        ring = np.int32(-2)
+    count, begin = 0, 0
+    for i in range(len(roots)):
+        if i + _ROOTS_AHEAD < len(roots):
+            prefetch(forest.nodes, forest.nodes[roots[i + _ROOTS_AHEAD]]["child"])
+        root, end = roots[i], begin
         for node in tree[: collect_tree(forest, root, tree)]:
-            if node & 1 == 0:
-                user = node >> 1
-                members[at] = user
-                at += 1
-                in_ring |= user_ring[user] >= 0
-                if ring == -2:
-                    ring = user_ring[user]
-                elif ring != user_ring[user]:
-                    ring = np.int32(-1)
-        if at == begin or (at - begin < min_users and not in_ring):
-            at = begin
+            members[end] = node >> 1
+            end += 1 - (node & 1)
+        team = members[begin:end]
+        _sort(team, bits)
+        in_ring = 0
+        for user in team:
+            in_ring += user_ring[user] >= 0
+        if end == begin or (end - begin < min_users and in_ring == 0):
             continue
-        _sort(members[begin:at])
-        if ring >= 0 and ring_size[ring] != at - begin:
+        ring = user_ring[team[0]]
+        if ring >= 0:
+            for user in team:
+                if user_ring[user] != ring:
+                    ring = np.int32(-1)
+                    break
+        if ring >= 0 and ring_size[ring] != end - begin:
             ring = np.int32(-1)
         same[count] = ring
         count += 1
-        starts[count] = at
+        starts[count] = end
+        begin = end
     return count
 
 
 @njit(cache=True)
-def _sort(some: I32) -> None:
-    # Most components are small; the library's sort makes a stack of its own for each call.
-    if len(some) > _SMALL:
+def _sort(some: I32, bits: U64) -> None:
+    """Sorts distinct users in place."""
+    if len(some) <= _SMALL:
+        # Most components are small; the library's sort makes a stack of its own for each call.
+        for i in range(1, len(some)):
+            one, j = some[i], i
+            while j > 0 and some[j - 1] > one:
+                some[j] = some[j - 1]
+                j -= 1
+            some[j] = one
+        return
+    lowest, highest = some[0], some[0]
+    for one in some:
+        lowest, highest = min(lowest, one), max(highest, one)
+    if highest - lowest > _SPARSE * len(some):
         some.sort()
         return
-    for i in range(1, len(some)):
-        one, j = some[i], i
-        while j > 0 and some[j - 1] > one:
-            some[j] = some[j - 1]
-            j -= 1
-        some[j] = one
+    for one in some:
+        bits[one >> 6] |= np.uint64(1) << np.uint64(one & 63)
+    n = 0
+    for word in range(lowest >> 6, (highest >> 6) + 1):
+        left = bits[word]
+        bits[word] = 0
+        while left != 0:
+            some[n] = (word << 6) + trailing_zeros(left)
+            left &= left - np.uint64(1)
+            n += 1

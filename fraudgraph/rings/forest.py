@@ -23,7 +23,7 @@ import numpy.typing as npt
 from numba import njit
 
 from fraudgraph.graph.types import I32, I64, Int
-from fraudgraph.rings.prefetch import prefetch
+from fraudgraph.rings.processor import prefetch
 from fraudgraph.rings.wheel import (
     BLOCK,
     ENTRY,
@@ -57,6 +57,7 @@ NODE: Final = np.dtype(
 Records: TypeAlias = npt.NDArray[np.void]
 _LINE_BYTES: Final = 64
 _AHEAD: Final = 128
+_TREE_AHEAD: Final = 64
 
 
 class Forest(NamedTuple):
@@ -305,13 +306,29 @@ def collect_tree(forest: Forest, root: Int, out: I32) -> Int:
     nodes = forest.nodes
     out[0] = root
     n, at = 1, 0
-    while at < n:
-        child = nodes[out[at]]["child"]
-        while child >= 0:
-            out[n] = child
-            n += 1
-            child = nodes[child]["next"]
+    # Children and siblings are walks that do not wait for each other. Whether a node has any cannot be predicted, and
+    # a wrong guess costs more than a write that the next one covers.
+    while at < n < len(out) - 1:
+        record = nodes[out[at]]
         at += 1
+        first, second = record["child"], record["next"]
+        if at + _TREE_AHEAD < n:
+            prefetch(nodes, out[at + _TREE_AHEAD])
+        else:
+            prefetch(nodes, first)
+            prefetch(nodes, second)
+        out[n] = first
+        n += first >= 0
+        out[n] = second
+        n += second >= 0
+    # With no room for such a write.
+    while at < n:
+        record = nodes[out[at]]
+        at += 1
+        for follower in (record["child"], record["next"]):
+            if follower >= 0:
+                out[n] = follower
+                n += 1
     return n
 
 

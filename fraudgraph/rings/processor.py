@@ -1,4 +1,4 @@
-"""Asks the processor for memory ahead of its use."""
+"""Instructions of the processor that Python has no words for; for kernels only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, cast
 from llvmlite import ir  # type: ignore[import-untyped]  # it has no stubs
 from numba import types
 from numba.core import cgutils
+from numba.cpython.unsafe import numbers
 from numba.extending import intrinsic
 
 from fraudgraph.graph.types import Int
@@ -31,8 +32,11 @@ def _prefetch(typing_context: Any, records: Any, index: Any) -> Any:
 
 
 prefetch = cast(Callable[[Any, Int], None], intrinsic(_prefetch))
-"""Starts to load `records[index]` of a one-dimensional array and goes on; any index will do. For kernels only.
+"""Starts to load `records[index]` of a one-dimensional array and goes on; any index will do.
 
 Where a loop follows pointers, each step waits for the one before. Asking for the records of many independent walks
 first lets those waits overlap (software prefetching: Mowry, Lam, Gupta 1992).
 """
+
+trailing_zeros = cast(Callable[[Int], Int], numbers.trailing_zeros)
+"""Returns the place of an unsigned integer's lowest set bit."""
