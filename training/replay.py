@@ -89,7 +89,7 @@ def read_candidates(engine: Engine) -> Candidates:
         return Candidates(engine.watermark_ms, [], [], features, money)
     starts = np.zeros(len(teams) + 1, np.int64)
     np.cumsum([len(team) for team in teams], out=starts[1:])
-    features, money = RingMeasure()(engine.graph, engine.ties.tables.limit, np.concatenate(teams), starts)
+    features, money = RingMeasure()(engine.graph, engine.ties.tables.limit, engine.watch, np.concatenate(teams), starts)
     members = [[key_of[user] or "" for user in team.tolist()] for team in teams]
     return Candidates(engine.watermark_ms, serials, members, features, money)
 

@@ -135,7 +135,7 @@ def read_forest(state: bytes) -> AnomalyForest:
     def real(data: bytes) -> F64:
         return np.frombuffer(data, "<f8").astype(np.float64)
 
-    return AnomalyForest(
+    forest = AnomalyForest(
         fitted_on=stored.fitted_on,
         samples=stored.samples,
         roots=whole(stored.roots),
@@ -145,6 +145,26 @@ def read_forest(state: bytes) -> AnomalyForest:
         right=whole(stored.right),
         path=real(stored.path),
         quantiles=real(stored.quantiles),
+    )
+    if not _is_whole(forest):
+        raise ConfigurationError("the stored isolation forest is damaged", do="Restore a backup of the store.")
+    return forest
+
+
+def _is_whole(forest: AnomalyForest) -> bool:
+    """Returns whether every walk from a root ends at a leaf; the kernel checks nothing."""
+    nodes = len(forest.feature)
+    columns = (forest.threshold, forest.left, forest.right, forest.path)
+    if any(len(column) != nodes for column in columns) or not len(forest.roots) or not len(forest.quantiles):
+        return False
+    inner = np.flatnonzero(forest.feature >= 0)
+    children = np.concatenate([forest.left[inner], forest.right[inner]])
+    return bool(
+        (forest.roots >= 0).all()
+        and (forest.roots < nodes).all()
+        and (forest.feature < len(SEEN)).all()
+        and (children > np.concatenate([inner, inner])).all()
+        and (children < nodes).all()
     )
 
 
@@ -197,8 +217,8 @@ def _depths(
     seen: npt.NDArray[np.float32], roots: I32, feature: I32, threshold: F64, left: I32, right: I32, path: F64
 ) -> F64:
     depths = np.zeros(len(seen), np.float64)
-    for row in range(len(seen)):
-        for root in roots:
+    for root in roots:  # a tree at a time: its nodes stay in the processor's cache
+        for row in range(len(seen)):
             node = root
             while feature[node] >= 0:
                 node = left[node] if seen[row, feature[node]] <= threshold[node] else right[node]

@@ -45,21 +45,22 @@ REASONS: tuple[str, ...] = (
 class EvidenceRules:
     """Every constant of the evidence. Weights are log-odds; ramps are in the feature's own unit (`rings.features`).
 
-    Where they come from: none is fitted. A weight of 0.7 doubles the odds, 1.4 makes four times of them, 2.5 twelve
-    times. A reason that honest groups show often weighs at most 1; one that they show by accident now and then 1.5 to
-    2; one that says nearly by itself what happened 2.5 to 3. `training.calibrate` then measures, on rings whose truth
-    is known, how much the sum may be trusted, and the ring's probability is made of that.
+    Where they come from: judgement, no fit. A weight of 0.7 doubles the odds, 1.4 makes four times of them, 2.5 twelve
+    times. A reason that honest groups show often weighs at most 1; one that they show by accident now and then up to
+    2; one that says nearly by itself what happened 2.2 to 3. Some were corrected after reading what simulated worlds
+    (the seeds that the calibration is fitted on) and real candidates look like. `training.calibrate` then measures,
+    on rings whose truth is known, how much the sum may be trusted, and the ring's probability is made of that.
 
     Attributes:
         members: number of members that a reason about members holds for: two of a family do anything together,
             four are no coincidence.
-        burst_week, burst_week_part: most accounts first seen within 7 d. Weak: a stream that just began shows
-            everybody for the first time.
-        burst_day, burst_day_part: most accounts first seen within 24 h. A household signs up over years.
-        succession, succession_log_days: an identifier goes to the next account within a day (log2(1 + d) = 1); a
-            week (3) says nothing.
-        quick_spend, quick_spend_part: money within 24 h of being first seen. Half of honest customers who were first
-            seen with a full basket do so.
+        burst_week, burst_week_part: most accounts opened within 7 d.
+        burst_day, burst_day_part: most accounts opened within 24 h. A household signs up over years.
+        succession, succession_log_days, succession_log_count: an identifier goes to the next account within a day
+            (log2(1 + d) = 1; a week, 3, says nothing), three times (log2(1 + n) = 2) or more: a household does not
+            take turns like that.
+        quick_spend, quick_spend_part: new accounts that spend within 24 h. Half of the honest ones do: they came to
+            buy something.
         one_order, one_order_part: accounts with exactly one order. Common among honest newcomers.
         short_lived, short_lived_log_days: accounts that spent at once and were gone within a day; a week (3) says
             nothing.
@@ -72,12 +73,14 @@ class EvidenceRules:
             per member): one card payment in seven or eight is declined anyhow; card testing fails far more often,
             and more than once per account.
         refunds, refund_part, refund_orders: refunded part of orders and of money (the smaller counts), where there are
-            so many orders. Fashion shops get half of their goods back, so below that it says nothing.
+            so many orders. Few shops get a third of their goods back, fashion up to half, which earns half.
         chargebacks, chargeback_part: members whose bank took money back. One in fifty is ordinary.
         known_fraud, fraud_part: members called fraud by somebody who looked.
-        takeover, takeover_members, takeover_part, acquainted: long known members, by number and part, that began to
-            use one new device or network within a week of each other. Three are a family with a new router; six are
-            not, unless members pay members (from this part of them on): who was robbed by the same hand is a stranger.
+        takeover, takeover_members, takeover_part, takeover_log_days, acquainted: long known members, by number and
+            part, that began to use one new device or network within a week of each other, in a ring whose identifiers
+            go from account to account within days (log2(1 + d)). Three are a family with a new router, and so is
+            whatever looks like a household; six are not, unless members pay members (from this part of them on): those
+            robbed by the same hand are strangers.
         referral_chain, referrals_part: referrals among the members, per member; friends refer one another once.
         money_circulation, inside_part, back_part, circle_users: members who pay members, and are paid back, in a group
             larger than a household. Families and flat-mates do it all the time.
@@ -86,7 +89,8 @@ class EvidenceRules:
         slow_succession, slow_log_days: an identifier goes to the next account after three weeks (4.5) to three months
             (6.5).
         handed_on, overlap_part: its users follow one another and never overlap, as when a phone is sold on.
-        household_like, household_users, household_share: few enough for a household, and one identifier holds them.
+        household_like, household_users, household_share: few enough for a household, and one identifier holds them:
+            half; a quarter more for a shared address, and for a shared network.
         clean_record, spending_log: log2(1 + orders, or transfers, per member) without declines, refunds, chargebacks,
             labels: an account that keeps paying for its goods is a customer.
         sprawl, sprawl_users, sprawl_share: many accounts, and no identifier holds more than a small part of them: a
@@ -98,15 +102,16 @@ class EvidenceRules:
     burst_week_part: Ramp = (0.6, 1.0)
     burst_day: float = 0.9
     burst_day_part: Ramp = (0.5, 1.0)
-    succession: float = 1.0
+    succession: float = 1.5
     succession_log_days: Ramp = (3.0, 1.0)
+    succession_log_count: Ramp = (0.0, 2.0)
     quick_spend: float = 0.8
     quick_spend_part: Ramp = (0.5, 1.0)
     one_order: float = 0.8
     one_order_part: Ramp = (0.4, 0.9)
-    short_lived: float = 1.0
+    short_lived: float = 1.2
     short_lived_log_days: Ramp = (3.0, 0.5)
-    large_group: float = 0.8
+    large_group: float = 0.4
     large_group_users: Ramp = (5.0, 12.0)
     device_sharing: float = 1.0
     device_users: Ramp = (3.0, 10.0)
@@ -116,15 +121,16 @@ class EvidenceRules:
     declined_part: Ramp = (0.15, 0.4)
     declined_log: Ramp = (1.0, 2.0)
     refunds: float = 1.8
-    refund_part: Ramp = (0.25, 0.6)
+    refund_part: Ramp = (0.3, 0.7)
     refund_orders: Ramp = (3.0, 8.0)
     chargebacks: float = 2.2
     chargeback_part: Ramp = (0.02, 0.25)
     known_fraud: float = 3.0
     fraud_part: Ramp = (0.02, 0.3)
     takeover: float = 2.5
-    takeover_members: Ramp = (2.0, 6.0)
+    takeover_members: Ramp = (3.0, 6.0)
     takeover_part: Ramp = (0.05, 0.3)
+    takeover_log_days: Ramp = (3.5, 2.0)
     acquainted: Ramp = (0.1, 0.5)
     referral_chain: float = 1.2
     referrals_part: Ramp = (0.1, 0.5)
@@ -140,7 +146,7 @@ class EvidenceRules:
     slow_log_days: Ramp = (4.5, 6.5)
     handed_on: float = 0.6
     overlap_part: Ramp = (0.3, 0.0)
-    household_like: float = 0.8
+    household_like: float = 1.4
     household_users: Ramp = (7.0, 4.0)
     household_share: Ramp = (0.5, 0.8)
     clean_record: float = 0.6
@@ -183,15 +189,18 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
     circle = _ramp(x("transfers_inside"), r.inside_part) * _ramp(x("transfers_back"), r.back_part)
     ties = x("shared_devices") + x("shared_cards") + x("shared_emails") + x("shared_phones") + x("shared_addresses")
     devices = x("shared_devices") / np.maximum(ties, 1.0)
-    taken = _ramp(x("takeover") * users, r.takeover_members) * _ramp(x("takeover"), r.takeover_part)
+    swift = _ramp(x("succession_days"), r.takeover_log_days) * (x("successions") > 0.0)
+    taken = _ramp(x("takeover") * users, r.takeover_members) * _ramp(x("takeover"), r.takeover_part) * swift
     sprawl = _ramp(users, r.sprawl_users) * _ramp(x("max_share"), r.sprawl_share)
+    turns = _ramp(x("successions"), r.succession_log_count)
     slow = _ramp(x("succession_days"), r.slow_log_days)
     household = _ramp(users, r.household_users) * _ramp(x("max_share"), r.household_share)
+    home = 0.5 + 0.25 * (x("shared_addresses") > 0.0) + 0.25 * (x("shared_ips") > 0.0)
     spending = np.maximum(_ramp(x("orders_per_user"), r.spending_log), _ramp(x("transfers_per_user"), r.spending_log))
     trouble = np.maximum.reduce([declined, refunded, charged, fraud])
     columns = (
         r.burst_week * part("burst_week", r.burst_week_part) + r.burst_day * burst_day,
-        r.succession * _ramp(x("succession_days"), r.succession_log_days) * many * (ties > 0.0),
+        r.succession * _ramp(x("succession_days"), r.succession_log_days) * turns,
         r.quick_spend * quick,
         r.one_order * part("one_order", r.one_order_part),
         r.short_lived * _ramp(x("span_days"), r.short_lived_log_days) * quick,
@@ -202,14 +211,14 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
         r.refunds * refunded,
         r.chargebacks * charged,
         r.known_fraud * fraud,
-        r.takeover * taken * (1.0 - _ramp(x("transfers_inside"), r.acquainted)),
+        r.takeover * taken * (1.0 - household) * (1.0 - _ramp(x("transfers_inside"), r.acquainted)),
         r.referral_chain * _ramp(x("referrals_inside"), r.referrals_part) * many,
         r.money_circulation * circle * _ramp(users, r.circle_users),
         -r.known_legitimate * _ramp(x("legitimate_labels"), r.legitimate_part),
         -r.long_lived * _ramp(x("span_days"), r.long_lived_log_days),
         -r.slow_succession * slow,
         -r.handed_on * slow * _ramp(x("overlap"), r.overlap_part),
-        -r.household_like * household * (1.0 - burst_day),
+        -r.household_like * household * home * (1.0 - burst_day),
         -r.clean_record * spending * (1.0 - trouble),
         -r.sprawl * sprawl,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -79,3 +81,18 @@ def test_a_state_over_other_features_is_refused_by_name() -> None:
     stored[1] = stored[1][:-1]
     with pytest.raises(ConfigurationError, match=f"{len(SEEN) - 1} features"):
         read_forest(msgspec.msgpack.encode(stored))
+
+
+@pytest.mark.parametrize("column", ["roots", "feature", "left", "right", "threshold"])
+def test_a_damaged_forest_is_refused_before_it_is_walked(column: str) -> None:
+    forest = fit_forest(some_rings(64))
+    wrong = getattr(forest, column).copy()
+    wrong = wrong[:-1] if column == "threshold" else np.where(wrong >= 0, wrong + 10_000_000, wrong)
+    with pytest.raises(ConfigurationError, match="damaged"):
+        read_forest(replace(forest, **{column: wrong}).to_bytes())
+
+
+def test_a_forest_that_walks_in_circles_is_refused() -> None:
+    forest = fit_forest(some_rings(64))
+    with pytest.raises(ConfigurationError, match="damaged"):
+        read_forest(replace(forest, left=np.zeros_like(forest.left)).to_bytes())

@@ -47,6 +47,7 @@ RISKIER = (
     "transfers_back",
     "cards_per_user",
     "shared_devices",
+    "successions",
 )
 SAFER = ("legitimate_labels", "span_days", "succession_days")
 
@@ -119,6 +120,7 @@ BUSY = {
     "max_share": 0.6,
     "burst_day": 0.8,
     "burst_week": 1.0,
+    "successions": 2.5,
     "succession_days": 1.0,
     "span_days": 2.0,
     "quick_spend": 0.9,
@@ -152,11 +154,15 @@ def test_what_a_stream_lacks_never_looks_suspicious(kind: tuple[str, ...]) -> No
 
 
 def test_a_family_with_a_new_router_is_no_takeover_but_six_strangers_are() -> None:
-    family = added("takeover", users=3, takeover=1.0)
-    strangers = added("takeover", users=8, takeover=0.75)
-    assert 0.0 < family < 0.3 * RULES.takeover
+    swift = {"takeover": 0.75, "successions": 2.0, "succession_days": 1.0}
+    family = added("takeover", users=3, **swift)
+    household = added("takeover", users=6, max_share=1.0, **swift)
+    strangers = added("takeover", users=8, max_share=1.0, **swift)
+    assert family == 0.0
+    assert 0.0 < household < 0.5 * RULES.takeover
     assert strangers == RULES.takeover
-    assert added("takeover", users=8, takeover=0.75, transfers_inside=0.5) == 0.0
+    assert added("takeover", users=8, max_share=1.0, **(swift | {"transfers_inside": 0.5})) == 0.0
+    assert added("takeover", users=8, max_share=1.0, **(swift | {"succession_days": 4.0})) == 0.0
 
 
 def test_two_of_a_family_together_are_a_coincidence_and_four_accounts_are_not() -> None:
@@ -174,9 +180,10 @@ def test_a_wide_loose_group_speaks_against_and_its_size_no_longer_for() -> None:
 
 
 def test_returns_of_a_fashion_shop_say_nothing_until_most_comes_back() -> None:
-    usual = {"users": 5, "orders_per_user": 2.0, "refund_ratio": 0.25, "refunded_money": 0.6}
+    usual = {"users": 5, "orders_per_user": 2.0, "refund_ratio": 0.25, "refunded_money": 0.8}
     assert added("refunds", **usual) == 0.0
-    assert added("refunds", **(usual | {"refund_ratio": 0.7})) == RULES.refunds
+    assert added("refunds", **(usual | {"refund_ratio": 0.5})) == pytest.approx(RULES.refunds / 2.0)
+    assert added("refunds", **(usual | {"refund_ratio": 0.75})) == RULES.refunds
 
 
 def test_the_hash_names_the_constants() -> None:
