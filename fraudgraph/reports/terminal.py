@@ -12,6 +12,7 @@ from rich.text import Text
 from fraudgraph.reports.escape import plain
 from fraudgraph.reports.json import shown_priority
 from fraudgraph.reports.model import RingReport, against, percent
+from fraudgraph.rings.facts_view import Identifier
 from fraudgraph.rings.facts_words import date, minute
 from fraudgraph.rings.roles import RoleName
 
@@ -83,16 +84,22 @@ def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
     return table
 
 
+def _shown(identifier: Identifier) -> str:
+    """Returns kind and mask; a network, and a mask that begins with the kind, say both."""
+    if identifier.noun == "IP address" or identifier.mask.startswith(identifier.noun):
+        return identifier.mask
+    return f"{identifier.noun.removesuffix(' number')} {identifier.mask}"
+
+
 def _ties(report: RingReport) -> RenderableType:
     if not report.ties:
         return Text("No identifier is shared by two members.")
-    table = _table("", "what", "shown as", "here", "since", "until", "uses", "how rare", "", right=("here", "uses"))
+    table = _table("", "what", "here", "since", "until", "uses", "how rare", "", right=("here", "uses"))
     for tie in report.ties[:MAX_TIES]:
         i = tie.identifier
         table.add_row(
             Text(i.name, style="dim" if i.hub else "bold"),
-            i.noun,
-            Text(plain(i.mask)),
+            Text(plain(_shown(i))),
             f"{len(i.links)}",
             date(i.first_ms),
             date(i.last_ms),
