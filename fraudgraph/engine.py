@@ -8,23 +8,25 @@ import numpy as np
 
 from fraudgraph.alerts.policy import AlertPolicy, alert_id
 from fraudgraph.alerts.priority import PriorityRules
-from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
+from fraudgraph.cases.book import CaseBook
+from fraudgraph.cases.decisions import OPEN
+from fraudgraph.cases.desk import CaseDesk
+from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.clock import ClockRules, EventClock
-from fraudgraph.events.kinds import RejectReason
-from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph
+from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph, distinct
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool
 from fraudgraph.rings.components import ComponentFinder
+from fraudgraph.rings.cut import Splitter
 from fraudgraph.rings.forest import NEVER
 from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
-from fraudgraph.rings.partition import partition
 from fraudgraph.rings.ties import Ties
 from fraudgraph.scoring.port import RingScorer, RingScores
-from fraudgraph.stores.port import AlertRow, CommitDelta, LineageRow, RingRow, StoredState
+from fraudgraph.stores.port import SETTLED_STATUSES, AlertRow, CommitDelta, LineageRow, RingRow, StoredState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class EngineRules:
         max_users: more are cut into communities.
         warmup_days: so long after its first event a stream without sign-ups shows everybody for the first time.
         score_epsilon: a member's probability that moved less is not written again.
+        second_reader: a confirmed verdict counts only once a second author says the same.
     """
 
     clock: ClockRules = field(default_factory=ClockRules)
@@ -46,6 +49,7 @@ class EngineRules:
     max_users: int = 200
     warmup_days: int = 14
     score_epsilon: float = 0.01
+    second_reader: bool = False
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Outcome:
 
     Attributes:
         delta: what to commit.
-        applied: events that took effect.
+        applied: events and commands that took effect.
         duplicates: events that had come before.
     """
 
@@ -77,7 +81,9 @@ class Engine:
         self.graph = HotGraph(policy, rules.limits)
         self.ties = Ties(policy)
         self.register = RingRegister(rules.min_users)
+        self.cases = CaseBook(second_reader=rules.second_reader)
         self.commit = 0
+        self._desk = CaseDesk(self.graph, self.register, self.cases)
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
@@ -107,7 +113,9 @@ class Engine:
             transfers=state.transfers,
             labels=state.labels,
         )
-        self.ties.restore(self.graph, state.watermark_ms)
+        self.cases.restore(state.decisions, state.constraints, state.audit_head, state.labels)
+        _, bonds = self._desk.constrain(state.watermark_ms)
+        self.ties.restore(self.graph, state.watermark_ms, bonds.together)
         if state.scorer_state is not None:
             self.scorer.restore(state.scorer_state)
         members = {ring_serial(ring): sorted(team) for ring, team in state.members.items()}
@@ -149,6 +157,9 @@ class Engine:
                 ring_name(serial): [(user, 0.0) for user in team.tolist()]
                 for serial, team in self.register.members.items()
             },
+            decisions=list(self.cases.decisions.values()),
+            constraints=list(self.cases.constraints.values()),
+            audit_head=self.cases.head,
         )
 
     def apply(self, batch: DecodedBatch, *, backfill: bool = False) -> Outcome:
@@ -160,23 +171,29 @@ class Engine:
         self.commit += 1
         admission = self._clock.admit(batch, backfill=backfill)
         batch = admission.batch
-        accepted, refused_commands = _refuse_commands(batch, admission.accepted)
+        accepted = admission.accepted
         now_ms = admission.watermark_ms
+        taken = self._desk.take(admission.commands, now_ms)
         watch = self.watch
-        change = self.graph.apply(batch, accepted, now_ms)
-        nodes = self.ties.update(self.graph, change, now_ms)
+        change = self.graph.apply(batch, accepted, now_ms, taken.change.labels)
+        marked, bonds = self._desk.constrain(now_ms)
+        change.idents = distinct(np.concatenate((change.idents, marked)))
+        nodes = self.ties.update(self.graph, change, now_ms, bonds.together)
+        nodes = np.concatenate((nodes, self._desk.nodes_of(taken.change.users, bonds)))
         started = self._note_start(batch, accepted)
         if self.watch != watch:
             # What counts as new moved for every ring, not only for those that this batch touches.
             nodes = np.concatenate((nodes, *(2 * team for team in self.register.members.values())))
         users = self.graph.users
         components = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
+        splitter = Splitter(self.graph, self.ties, bonds.apart, now_ms, self.rules.max_users)
         moves = self.register.update(
             components,
             users.ring,
             self.rules.max_users,
-            lambda team: partition(self.graph, team, now_ms, self.rules.max_users),
+            splitter.split,
             lambda user: self.graph.user_table.key_of[user] or "",
+            splitter.torn,
         )
         delta = CommitDelta(
             commit=self.commit,
@@ -185,16 +202,21 @@ class Engine:
             clocks_ms=admission.clocks_ms,
             seen_keys=admission.seen_keys,
             seen_ts_ms=admission.seen_ts_ms,
-            labels=_labels(batch, accepted),
-            dead_letters=[*batch.dead_letters, *admission.dead_letters, *refused_commands],
+            labels=[*_labels(batch, accepted), *taken.change.labels],
+            dead_letters=[*batch.dead_letters, *admission.dead_letters, *taken.dead_letters],
+            decisions=list(taken.change.decisions.values()),
+            constraints=list(taken.change.constraints.values()),
+            audit=taken.change.audit,
+            frozen=taken.change.frozen,
         )
         delta.started_ms = self._started_ms if started else None
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, now_ms, delta)
+        delta.lineage = [self._lineage(step, splitter, now_ms) for step in moves.steps]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
-        return Outcome(delta, applied, admission.duplicates)
+        return Outcome(delta, applied + taken.obeyed, admission.duplicates + taken.duplicates)
 
     @property
     def watch(self) -> Watch:
@@ -242,10 +264,9 @@ class Engine:
             scores = replace(scores, probability=np.round(scores.probability, 6))
             chances = member_probabilities(self.graph, members, starts, scores.probability, now_ms)
             for place, serial in enumerate(sorted(alive)):
-                self._write_ring(serial, len(alive[serial]), scores, money[place], place, delta)
+                self._write_ring(serial, alive[serial], scores, money[place], place, delta)
                 part = slice(starts[place], starts[place + 1])
                 self._write_members(serial, members[part], chances[part], serial in reshaped, delta)
-        delta.lineage = [self._lineage(step, now_ms) for step in moves.steps]
 
     def _write_members(self, serial: int, team: I32, chances: F64, reshaped: bool, delta: CommitDelta) -> None:
         written = self._chances.get(serial)
@@ -254,29 +275,36 @@ class Engine:
             delta.members[ring_name(serial)] = list(zip(team.tolist(), chances.tolist(), strict=True))
 
     def _write_ring(
-        self, serial: int, users: int, scores: RingScores, money: I64, place: int, delta: CommitDelta
+        self, serial: int, team: I32, scores: RingScores, money: I64, place: int, delta: CommitDelta
     ) -> None:
         known = self.rows.get(serial)
+        decided = self.cases.status(self._desk.names_of(team)) if self.cases.decisions else OPEN
+        reason = scores.reason_of(place)
+        if decided.grown:
+            reason = f"{reason}; {decided.grown} new since {decided.because}"
         probability = float(scores.probability[place])
         value, currency, identifiers, first_ms, last_ms = money.tolist()
         row = RingRow(
             ring_id=ring_name(serial),
-            status="open",
+            status=decided.status,
             probability=probability,
-            rank=self.rules.priority.rank(value, users, probability, last_ms),
+            rank=self.rules.priority.rank(value, len(team), probability, last_ms),
             value_at_risk_minor=value,
             currency=currency,
-            users=users,
+            users=len(team),
             identifiers=identifiers,
             first_seen_ms=first_ms,
             last_seen_ms=last_ms,
-            reason=scores.reason_of(place),
+            reason=reason,
             scorer=self.scorer.name,
             contributions=scores.contributions_of(place),
         )
         if known is None or known != row:
             delta.rings.append(row)
-        if self.rules.alerts.crosses(None if known is None else known.probability, probability):
+        # A ring with a verdict alarms nobody; one that outgrew it alarms as a new one would.
+        reopened = known is not None and known.status in SETTLED_STATUSES and decided.grown > 0
+        before = None if known is None or reopened else known.probability
+        if row.status not in SETTLED_STATUSES and self.rules.alerts.crosses(before, probability):
             delta.alerts.append(
                 AlertRow(
                     alert_id=alert_id(row.ring_id, self.commit),
@@ -289,7 +317,7 @@ class Engine:
             )
         self.rows[serial] = row
 
-    def _lineage(self, step: Step, now_ms: int) -> LineageRow:
+    def _lineage(self, step: Step, splitter: Splitter, now_ms: int) -> LineageRow:
         row = self.rows.get(step.serial)
         at_ms = row.last_seen_ms if row is not None and step.what in ("born", "grew", "split") else now_ms
         return LineageRow(
@@ -299,6 +327,7 @@ class Engine:
             users_before=step.users_before,
             users_after=step.users_after,
             other_ring_id=None if step.other is None else ring_name(step.other),
+            cause=splitter.cause_of(self.register.members.get(step.serial)),
         )
 
 
@@ -312,22 +341,3 @@ def _in_a_row(teams: dict[int, I32]) -> tuple[I32, I64]:
 
 def _labels(batch: DecodedBatch, accepted: Bool | None) -> list[LabelRow]:
     return [row for row in batch.labels if accepted is None or accepted[row.event]]
-
-
-def _refuse_commands(batch: DecodedBatch, accepted: Bool | None) -> tuple[Bool | None, list[DeadLetter]]:
-    """Returns what applies without commands, and a dead letter for each: this engine knows none yet."""
-    refused = []
-    for at, command in batch.commands:
-        if accepted is None or accepted[at]:
-            accepted = np.ones(len(batch), np.bool_) if accepted is None else accepted
-            accepted[at] = False
-            refused.append(
-                DeadLetter(
-                    reason=RejectReason.UNKNOWN_COMMAND,
-                    detail=f"command: {command.name} is not known",
-                    partition=batch.partitions[int(batch.partition_of[at])],
-                    offset=int(batch.offset[at]),
-                    ciphertext=batch.seal(at),
-                )
-            )
-    return accepted, refused

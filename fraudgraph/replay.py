@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudgraph.engine import Engine
 from fraudgraph.events.decoder import Decoder
+from fraudgraph.events.kinds import EventType
 from fraudgraph.events.slicing import select, without_rejects
 from fraudgraph.events.vault import Vault
 from fraudgraph.stores.port import Store, StoredDeadLetter
@@ -77,7 +78,8 @@ def _replay_batch(
         )
     )
     latest_ms = engine.watermark_ms + engine.rules.clock.allowed_lateness_ms + engine.rules.clock.max_skew_ms
-    batch = without_rejects(select(batch, np.flatnonzero(batch.ts_ms <= latest_ms)))
+    timely = (batch.ts_ms <= latest_ms) | (batch.type == EventType.COMMAND)
+    batch = without_rejects(select(batch, np.flatnonzero(timely)))
     if len(batch):
         outcome = engine.apply(batch, backfill=True)
         refused = {letter.offset for letter in outcome.delta.dead_letters}

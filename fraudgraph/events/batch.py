@@ -57,6 +57,24 @@ class LabelRow:
     supersedes: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class ArrivedCommand:
+    """A command with its place in the journal.
+
+    Attributes:
+        key: keyed 128-bit pseudonym of its event id.
+        partition, offset, next_offset: where it stood, as of its event.
+        seal: encrypts its original bytes; called only where it is refused.
+    """
+
+    command: Command
+    key: bytes
+    partition: str
+    offset: int
+    next_offset: int
+    seal: Callable[[], bytes]
+
+
 @dataclass(slots=True)
 class DecodedBatch:
     """Columns of `n` good events in the order of arrival, and the bad ones as dead letters.

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from fraudgraph.events.batch import DeadLetter, DecodedBatch
+from fraudgraph.events.batch import ArrivedCommand, DeadLetter, DecodedBatch
 from fraudgraph.events.kinds import RejectReason
-from fraudgraph.events.slicing import concatenate, hold_back
+from fraudgraph.events.slicing import concatenate, hold_back, take_commands
 
 HOUR_MS = 3_600_000
 NO_TIME = -1
@@ -53,7 +53,9 @@ class Admission:
     """What the clock made of a batch.
 
     Attributes:
-        batch: the events to look at: the batch without held ones, with those held before at its head.
+        commands: what people ask for, in the order of arrival. A command has no event time: it is never late, held or
+            from the future, and moves no clock.
+        batch: the events to look at: the batch without commands and held ones, with those held before at its head.
         accepted: `[n]` which of them apply; None for all.
         watermark_ms: after the batch.
         positions: partition -> where to resume once the batch is committed.
@@ -63,6 +65,7 @@ class Admission:
         seen_keys, seen_ts_ms: event ids to remember, newer than the watermark.
     """
 
+    commands: list[ArrivedCommand]
     batch: DecodedBatch
     accepted: npt.NDArray[np.bool_] | None
     watermark_ms: int
@@ -111,6 +114,7 @@ class EventClock:
 
     def admit(self, batch: DecodedBatch, *, backfill: bool = False) -> Admission:
         """Returns which events apply. With `backfill`, late events apply and the clock does not move."""
+        commands, batch = take_commands(batch)
         if backfill:
             verdict = np.zeros(len(batch), np.uint8)
             watermarks = np.full(len(batch), self.watermark_ms, np.int64)
@@ -136,10 +140,11 @@ class EventClock:
         self._remember(keys, times)
         self._forget()
         return Admission(
+            commands=commands,
             batch=batch,
             accepted=accepted,
             watermark_ms=self.watermark_ms,
-            positions=self._positions(batch),
+            positions=self._positions(batch, commands),
             clocks_ms=self.stored_clocks_ms({*batch.partitions, *batch.ended}),
             dead_letters=[self._refuse(batch, int(i), Verdict(int(verdict[i]))) for i in refused],
             duplicates=duplicates,
@@ -277,8 +282,11 @@ class EventClock:
                 if self._seen.get(key, _LAST) // HOUR_MS == hour:
                     del self._seen[key]
 
-    def _positions(self, batch: DecodedBatch) -> dict[str, int]:
+    def _positions(self, batch: DecodedBatch, commands: list[ArrivedCommand]) -> dict[str, int]:
+        # A command behind a held event comes again after a restart, and is known by its key.
         positions = dict(batch.damaged_through)
+        for command in commands:
+            positions[command.partition] = max(positions.get(command.partition, 0), command.next_offset)
         for place, name in enumerate(batch.partitions):
             mine = batch.partition_of == place
             if mine.any():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from fraudgraph.events.batch import DeadLetter, DecodedBatch
+from fraudgraph.events.batch import ArrivedCommand, DeadLetter, DecodedBatch
 
 
 def select(batch: DecodedBatch, rows: npt.NDArray[np.intp]) -> DecodedBatch:
@@ -61,6 +62,26 @@ def hold_back(batch: DecodedBatch, held: npt.NDArray[np.bool_]) -> tuple[Decoded
         ended=(),
     )
     return waiting, replace(select(batch, np.flatnonzero(~held)), dead_letters=letters[False])
+
+
+def take_commands(batch: DecodedBatch) -> tuple[list[ArrivedCommand], DecodedBatch]:
+    """Returns the commands of a batch, and the batch without them."""
+    if not batch.commands:
+        return [], batch
+    commands = [
+        ArrivedCommand(
+            command=command,
+            key=batch.event_key[at],
+            partition=batch.partitions[int(batch.partition_of[at])],
+            offset=int(batch.offset[at]),
+            next_offset=int(batch.next_offset[at]),
+            seal=partial(batch.seal, at),
+        )
+        for at, command in batch.commands
+    ]
+    rest = np.ones(len(batch), np.bool_)
+    rest[[at for at, _ in batch.commands]] = False
+    return commands, select(batch, np.flatnonzero(rest))
 
 
 def without_rejects(batch: DecodedBatch) -> DecodedBatch:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from fraudgraph.events.batch import DecodedBatch
+from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.interning import (
     KeyTable,
@@ -17,6 +18,7 @@ from fraudgraph.graph.interning import (
     grown,
     intern_keys,
     key_halves,
+    look_up_keys,
     new_key_table,
     reserve_keys,
 )
@@ -64,12 +66,25 @@ class Idents(NamedTuple):
         degree: int32, users with a live link.
         links: int32 head of the list of links; -1 where empty.
         hold_ms: int64, how long after its last use a link to it ties (`rings.ties`); -1 not known yet.
+        benign: an analyst says that it ties nobody.
     """
 
     kind: U8
     degree: I32
     links: I32
     hold_ms: I64
+    benign: Bool
+
+
+def new_idents(capacity: int = 1024) -> Idents:
+    """Returns columns without identifiers."""
+    return Idents(
+        np.zeros(capacity, np.uint8),
+        np.zeros(capacity, np.int32),
+        np.full(capacity, -1, np.int32),
+        np.full(capacity, -1, np.int64),
+        np.zeros(capacity, np.bool_),
+    )
 
 
 @dataclass(slots=True)
@@ -108,9 +123,10 @@ class HotGraph:
         self.user_table = UserTable()
         self.users = new_users()
         self.keys: KeyTable = new_key_table()
-        self.idents = Idents(
-            np.zeros(1024, np.uint8), np.zeros(1024, np.int32), np.full(1024, -1, np.int32), np.full(1024, -1, np.int64)
-        )
+        self.idents = new_idents()
+        self._benign: frozenset[bytes] = frozenset()
+        self._benign_halves = key_halves([])
+        self._marked = False
         self.links: Links = new_links()
         self.order_keys: KeyTable = new_key_table()
         self.orders = new_orders()
@@ -122,11 +138,14 @@ class HotGraph:
         self.user_ttl_ms = limits.user_days * DAY_MS
         self.order_ttl_ms = limits.order_days * DAY_MS
 
-    def apply(self, batch: DecodedBatch, accepted: Bool | None, now_ms: int) -> GraphChange:
+    def apply(
+        self, batch: DecodedBatch, accepted: Bool | None, now_ms: int, said: Sequence[LabelRow] = ()
+    ) -> GraphChange:
         """Applies the accepted events of a batch and lets event time pass to the watermark `now_ms`.
 
         Args:
             accepted: `[n]` which events the clock let through; None for all.
+            said: labels beside the batch's own.
         """
         n = len(batch)
         entities: list[tuple[int, int, str | bytes, str]] = []
@@ -140,7 +159,8 @@ class HotGraph:
         used, changed_idents = self._apply_links(batch, user, entities)
         orders, owners_before = self._apply_orders(batch, user)
         transfers = self._apply_transfers(batch, user, counterparty)
-        labelled = self._apply_labels(batch, accepted)
+        labels = [row for row in batch.labels if accepted is None or accepted[row.event]]
+        labelled = self._apply_labels([*labels, *said])
         seen = np.concatenate((user[user >= 0], counterparty[counterparty >= 0], labelled))
         return self._expire(now_ms, used, changed_idents, seen, orders, owners_before, transfers, entities)
 
@@ -190,6 +210,7 @@ class HotGraph:
                 grown(self.idents.degree, capacity),
                 grown(self.idents.links, capacity, -1),
                 grown(self.idents.hold_ms, capacity, -1),
+                grown(self.idents.benign, capacity),
             )
         fresh = np.flatnonzero(is_new)
         self.idents.kind[ids[fresh]] = kinds[fresh]
@@ -286,12 +307,27 @@ class HotGraph:
             if kind == EntityKind.USER and key in self.labels:
                 self.users.label[user] = self.labels.verdict(str(key))
 
-    def _apply_labels(self, batch: DecodedBatch, accepted: Bool | None) -> I32:
+    def mark_benign(self, keys: frozenset[bytes]) -> I32:
+        """Marks exactly the identifiers with these pseudonyms; returns the living ones whose mark changed.
+
+        To be called after `apply`, which gives ids to keys and takes them back.
+        """
+        if keys != self._benign:
+            self._benign, self._benign_halves = keys, key_halves(sorted(keys))
+        before = np.flatnonzero(self.idents.benign) if self._marked else np.empty(0, np.int64)
+        marked = look_up_keys(self.keys, self._benign_halves)
+        marked = marked[marked >= 0]
+        self._marked = len(marked) > 0
+        self.idents.benign[before] = False
+        self.idents.benign[marked] = True
+        changed = np.setxor1d(before, marked).astype(np.int32)
+        return changed[self.idents.degree[changed] > 0]
+
+    def _apply_labels(self, rows: Sequence[LabelRow]) -> I32:
         """Returns users whose label may have changed."""
         touched: set[str] = set()
-        for row in batch.labels:
-            if accepted is None or accepted[row.event]:
-                touched |= self.labels.add(row)
+        for row in rows:
+            touched |= self.labels.add(row)
         users = set()
         for name in touched:
             user = self.user_table.id_of.get(name)

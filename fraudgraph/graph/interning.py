@@ -125,6 +125,22 @@ def intern_keys(keys: KeyTable, halves: U64, ids: I32, is_new: Bool) -> None:
 
 
 @njit(cache=True)
+def look_up_keys(keys: KeyTable, halves: U64) -> I32:
+    """Returns the id of each of `[n, 2]` halves, -1 where it has none."""
+    mask = len(keys.table) - 1
+    ids = np.full(len(halves), -1, np.int32)
+    for i in range(len(halves)):
+        at = np.int64(halves[i, 1]) & mask
+        while keys.table[at] >= 0:
+            item = keys.table[at]
+            if keys.low[item] == halves[i, 1] and keys.high[item] == halves[i, 0]:
+                ids[i] = item
+                break
+            at = (at + 1) & mask
+    return ids
+
+
+@njit(cache=True)
 def forget_key(keys: KeyTable, item: Int) -> None:
     """Removes an id from the table and keeps it for re-use (backward-shift deletion, Knuth TAOCP 6.4 R)."""
     mask = len(keys.table) - 1

@@ -69,8 +69,11 @@ class RingRegister:
         max_users: int,
         split: Callable[[I32], list[I32]],
         name_of: Callable[[int], str],
+        torn: Callable[[I32], bool] = lambda team: False,
     ) -> RingMoves:
-        """Takes up touched components; `split` cuts one with more than `max_users`, `name_of` orders users for good.
+        """Takes up touched components; `name_of` orders users for good.
+
+        `split` cuts one with more than `max_users`, and one that is `torn`: that holds users who must be apart.
 
         Survivors are chosen by the number of members kept, then by age; what is left over is born or split off.
         """
@@ -78,7 +81,9 @@ class RingRegister:
         teams: list[I32] = []
         for c in range(len(components)):
             members = components.of(c)
-            if components.same_ring[c] >= 0:
+            if torn(members):
+                teams.extend(split(members))
+            elif components.same_ring[c] >= 0:
                 moves.alive[int(components.same_ring[c])] = members
             elif len(members) > max_users:
                 teams.extend(split(members))

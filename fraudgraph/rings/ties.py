@@ -6,11 +6,17 @@ at least one of them not an IP. Strength only falls between events, in known ste
 known when it is written; it is the tie's key in the forest.
 
 Until a tie ends that moment can only come nearer by a change of rarity: one more user of an identifier that enters a
-new band or becomes a hub. Then the components concerned are taken apart and tied again from the links.
+new band or becomes a hub; or by an analyst's word. Then the components concerned are taken apart and tied again from
+the links.
+
+Analysts' constraints: a benign identifier ties nobody, as a hub; two users that must be together have a tie until the
+constraint ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +41,7 @@ from fraudgraph.rings.forest import (
 
 _IP = int(EntityKind.IP)
 # Codes in `Idents.hold_ms` of identifiers that do not tie, so that what they were before is known.
-_LONE, _HUB, _WIDE = -1, -2, -3
+_LONE, _HUB, _WIDE, _BENIGN = -1, -2, -3, -4
 
 
 class TieTables(NamedTuple):
@@ -100,26 +106,46 @@ class Ties:
         self.tables = tie_tables(policy)
         self.forest: Forest = new_forest(2048)
         self._soft = np.zeros(1024, np.bool_)
+        self.together: dict[tuple[int, int], int] = {}
 
-    def update(self, graph: HotGraph, change: GraphChange, now_ms: int) -> I32:
-        """Takes up a change of the graph; returns nodes of every component that may have changed, with repeats."""
+    def update(
+        self,
+        graph: HotGraph,
+        change: GraphChange,
+        now_ms: int,
+        together: Mapping[tuple[int, int], int] = MappingProxyType({}),
+    ) -> I32:
+        """Takes up a change of the graph; returns nodes of every component that may have changed, with repeats.
+
+        Args:
+            together: pairs of users that an analyst tied, the lower id first -> when that ends, in ms.
+        """
         users = len(graph.users.first_ms)
         self.forest = reserve_nodes(self.forest, 2 * max(users, len(graph.idents.kind)))
         if len(self._soft) < users:
             self._soft = grown(self._soft, users)
         ended = self._cut(now_ms)
-        touched = self._retie(graph, change.idents, change.links, now_ms)
-        return np.concatenate((ended, touched, 2 * change.users))
+        parted = [pair for pair, until in self.together.items() if together.get(pair, 0) < until and until > now_ms]
+        joined = [pair for pair, until in together.items() if self.together.get(pair, 0) < until]
+        self.together = dict(together)
+        for a, b in joined:
+            insert_tie(self.forest, 2 * a, 2 * b, together[a, b])
+        bound = np.array([2 * user for pair in (*parted, *joined) for user in pair], np.int32)
+        loosened = np.array([user for pair in parted for user in pair], np.int32)
+        touched = self._retie(graph, change.idents, change.links, loosened, now_ms)
+        return np.concatenate((ended, touched, bound, 2 * change.users))
 
-    def restore(self, graph: HotGraph, now_ms: int) -> None:
-        """Builds the forest anew from the links."""
+    def restore(
+        self, graph: HotGraph, now_ms: int, together: Mapping[tuple[int, int], int] = MappingProxyType({})
+    ) -> None:
+        """Builds the forest anew from the links, and from `together` as of `update`."""
         idents = np.flatnonzero(graph.idents.degree > 0).astype(np.int32)
         graph.idents.hold_ms[:] = -1
         graph.links.tie_ends_ms[:] = -1
         slots = np.flatnonzero(graph.links.user >= 0).astype(np.int32)
         none = np.empty(0, np.int32)
         change = GraphChange(slots, none, idents, none, none, [], [], none, none)
-        self.update(graph, change, now_ms)
+        self.update(graph, change, now_ms, together)
 
     def soft_pairs(self, graph: HotGraph, users: list[int], now_ms: int) -> set[tuple[int, int]]:
         """Returns the pairs (lower id, higher id) of users in a living soft tie that has one of these users."""
@@ -130,6 +156,10 @@ class Ties:
             for other, _ in soft_ties(self.tables, graph.links, graph.idents, graph.users.links, user, now_ms)
         }
 
+    def makes_soft_ties(self, graph: HotGraph, ident: int) -> bool:
+        """Returns whether an identifier counts for soft ties now."""
+        return bool(_makes_soft_ties(self.tables, graph.idents, ident))
+
     def _cut(self, now_ms: int) -> I32:
         parts = []
         while True:
@@ -139,7 +169,7 @@ class Ties:
             if n >= 0:
                 return np.concatenate(parts)
 
-    def _retie(self, graph: HotGraph, idents: I32, slots: I32, now_ms: int) -> I32:
+    def _retie(self, graph: HotGraph, idents: I32, slots: I32, apart: I32, now_ms: int) -> I32:
         links, columns = graph.links, graph.idents
         room = 2 * int(columns.degree[idents].sum()) + len(slots)
         tied = np.empty(room, np.int32)
@@ -155,8 +185,9 @@ class Ties:
                 self.tables, self.forest, links, columns, graph.users.links, candidates, now_ms, self._soft, joined
             )
             nodes.append(2 * candidates[joined])
-        if counts[1]:
-            nodes.append(self._rebuild(graph, distinct(loosened[: counts[1]]), now_ms))
+        if counts[1] or len(apart):
+            users = distinct(np.concatenate((loosened[: counts[1]], apart)))
+            nodes.append(self._rebuild(graph, users, now_ms))
         return np.concatenate(nodes)
 
     def _rebuild(self, graph: HotGraph, users: I32, now_ms: int) -> I32:
@@ -188,6 +219,11 @@ class Ties:
             self._soft,
             joined,
         )
+        if self.together:
+            here = set(members.tolist())
+            for (a, b), until in self.together.items():
+                if a in here or b in here:
+                    insert_tie(self.forest, 2 * a, 2 * b, until)
         again: I32 = (2 * members).astype(np.int32)
         return again
 
@@ -223,6 +259,8 @@ def retie(
             idents.hold_ms[ident] = _LONE
             continue
         hold = _HUB if degree > tables.limit[kind] else tables.hold_ms[kind, degree]
+        if idents.benign[ident]:
+            hold = _BENIGN
         before = idents.hold_ms[ident]
         if hold == before:
             continue
@@ -261,7 +299,9 @@ def _look_at_weak(
     kind, degree = idents.kind[ident], idents.degree[ident]
     was = idents.hold_ms[ident]
     code = np.int64(_LONE)
-    if degree > tables.limit[kind]:
+    if idents.benign[ident]:
+        code = np.int64(_BENIGN)
+    elif degree > tables.limit[kind]:
         code = np.int64(_HUB)
     elif degree > tables.max_pair_users:
         code = np.int64(_WIDE)
@@ -291,7 +331,8 @@ def _look_at_weak(
 @njit(cache=True)
 def _note_hub(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, counts: I64) -> None:
     """Lists the users of an identifier that became a hub, or is none any more: their rings look different now."""
-    if (was == _HUB) == (idents.hold_ms[ident] == _HUB):
+    code = idents.hold_ms[ident]
+    if (was in (_HUB, _BENIGN)) == (code in (_HUB, _BENIGN)):
         return
     slot = idents.links[ident]
     while slot >= 0:
@@ -384,6 +425,8 @@ def soft_ties(tables: TieTables, links: Links, idents: Idents, user_head: I32, u
 @njit(cache=True, inline="always")
 def _makes_soft_ties(tables: TieTables, idents: Idents, ident: Int) -> Int:
     kind, degree = idents.kind[ident], idents.degree[ident]
+    if idents.benign[ident]:
+        return False
     return tables.weak[kind] and degree >= 2 and degree <= min(tables.max_pair_users, tables.limit[kind])
 
 

@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from fraudgraph.cases.audit import AuditHead
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.stores.port import RingRow, StoredState
 
-_FORMAT = 1
+_FORMAT = 2
 _TABLES = ("links", "users", "orders", "transfers")
 
 
@@ -63,6 +66,9 @@ class LocalSnapshot:
             "clocks_ms": state.clocks_ms,
             "ring_serial": state.ring_serial,
             "started_ms": state.started_ms,
+            "decisions": state.decisions,
+            "constraints": state.constraints,
+            "audit_head": state.audit_head,
             "labels": [
                 [
                     row.key,
@@ -143,6 +149,9 @@ def _state(head: dict[str, Any], arrays: dict[str, Any]) -> StoredState:
         labels=[LabelRow(-1, *row) for row in head["labels"]],
         rings=[RingRow(**row) for row in head["rings"]],
         members={ring: [(user, chance) for user, chance in team] for ring, team in head["members"].items()},
+        decisions=msgspec.convert(head["decisions"], list[Decision]),
+        constraints=msgspec.convert(head["constraints"], list[Constraint]),
+        audit_head=msgspec.convert(head["audit_head"], AuditHead),
     )
 
 

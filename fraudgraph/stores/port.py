@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from fraudgraph.cases.audit import AuditHead, AuditRow
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.snapshot import RingSnapshot
@@ -59,6 +62,12 @@ ORDER_COLUMNS = (
 )
 CLOSED_STATUSES = ("closed", "merged")
 """A ring with one of these lives no more; its row stays so that the old id resolves."""
+SETTLED_STATUSES = ("confirmed", "false-positive")
+"""A living ring with one of these has its verdict, and waits for nobody: it is not in the queue."""
+QUEUE_STATUSES = ("open", "dormant", "needs-info", "needs-second-reader")
+"""What waits for somebody."""
+COMMANDS = "commands"
+"""The partition of the store's own commands: command `n` is applied once its position is above `n`."""
 TRANSFER_COLUMNS = (
     "slot",
     "from_user",
@@ -77,8 +86,8 @@ class RingRow:
     """One ring as the queue shows it. Money in minor units of `currency` (ISO 4217 numeric), times in ms.
 
     `rank` is log2 of the priority at the epoch (`alerts.priority`), so that the order of the queue needs no
-    update as time passes; `status` is `open`, `closed` or `merged`. A reader derives priority, recency and
-    `dormant` from `rank`, `last_seen_ms` and the watermark.
+    update as time passes; `status` is `open`, what decisions say (`cases.decisions`), `closed` or `merged`. A reader
+    derives priority, recency and `dormant` from `rank`, `last_seen_ms` and the watermark.
     """
 
     ring_id: str
@@ -98,7 +107,10 @@ class RingRow:
 
 @dataclass(frozen=True, slots=True)
 class LineageRow:
-    """One step in a ring's life: `born, grew, shrank, merged, split, dormant, revived, closed`."""
+    """One step in a ring's life: `born, grew, shrank, merged, split, dormant, revived, closed`.
+
+    `cause` says what an analyst's constraint had to do with it, in a clause; "" where nothing.
+    """
 
     ring_id: str
     what: str
@@ -106,6 +118,7 @@ class LineageRow:
     users_before: int
     users_after: int
     other_ring_id: str | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +147,9 @@ class CommitDelta:
     them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
     order's `status` has bit `1 << Status` for each status seen, and bit 7 where an order event named its user: an
     order that goes to another user is in `orders_deleted` and in `orders`. A label is stored once by its `key`, an
-    alert by its id. `rings` are upserts by ring id: the columns as given.
+    alert by its id. `rings` are upserts by ring id: the columns as given. So are
+    `decisions` and `constraints`, by theirs; `audit` rows are appended. `frozen` (decision -> ring) asks for the ring's
+    snapshot as of the commit before this one.
     """
 
     commit: int
@@ -163,6 +178,10 @@ class CommitDelta:
     scorer_state: bytes | None = None
     ring_serial: int = 0
     started_ms: int | None = None
+    decisions: list[Decision] = field(default_factory=list)
+    constraints: list[Constraint] = field(default_factory=list)
+    audit: list[AuditRow] = field(default_factory=list)
+    frozen: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -191,6 +210,9 @@ class StoredState:
     labels: list[LabelRow]
     rings: list[RingRow]
     members: dict[str, list[tuple[int, float]]]
+    decisions: list[Decision] = field(default_factory=list)
+    constraints: list[Constraint] = field(default_factory=list)
+    audit_head: AuditHead = field(default_factory=AuditHead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +254,7 @@ class StoreReader(Protocol):
         min_probability: float = 0.0,
         limit: int | None = None,
     ) -> list[RingRow]:
-        """Returns rings, best `rank` first, ties by ring id; living ones where `statuses` is None.
+        """Returns rings, best `rank` first, ties by ring id; living ones that are not settled where `statuses` is None.
 
         `since_ms` and `min_probability` are inclusive bounds on last_seen_ms and probability.
         """
@@ -274,6 +296,34 @@ class StoreReader(Protocol):
         """Returns alerts, newest first, ties by alert id."""
         ...
 
+    def lineage(self, ring_id: str) -> list[LineageRow]:
+        """Returns all steps in which a ring took part, under its own id or as the other one, in order."""
+        ...
+
+    def decisions(self) -> list[Decision]:
+        """Returns decisions in the order of their ids, undone ones too."""
+        ...
+
+    def constraints(self) -> list[Constraint]:
+        """Returns constraints in the order of their ids, removed ones too."""
+        ...
+
+    def audit(self) -> list[AuditRow]:
+        """Returns the audit in the order of its numbers."""
+        ...
+
+    def frozen(self, decision_id: str) -> RingSnapshot | None:
+        """Returns the ring as it was when that decision was applied, or None where nothing was kept."""
+        ...
+
+    def commands(self, *, after: int = 0, limit: int | None = None) -> list[tuple[int, bytes]]:
+        """Returns recorded commands (number, JSON of the event), applied or not, with numbers above `after`."""
+        ...
+
+    def commands_applied(self) -> int:
+        """Returns the highest number of a command that the engine has taken; 0 for none."""
+        ...
+
     def close(self) -> None:
         """Releases the connection. Idempotent."""
         ...
@@ -287,6 +337,13 @@ class Store(StoreReader, Protocol):
     caller that does not know whether a commit went through must `load` and go on from `positions`.
     Not promised: that a reader sees a commit before `commit` returned, or any order among rows.
     """
+
+    def record_command(self, body: bytes) -> int:
+        """Appends a command (the JSON of its event) and returns its number.
+
+        From any process, whoever holds the epoch: the engine reads it as a stream of its own.
+        """
+        ...
 
     def claim(self) -> int:
         """Takes the next epoch and returns it; every earlier writer is fenced from then on."""

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.cases.audit import AuditHead, AuditRow
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
@@ -26,8 +29,10 @@ from fraudgraph.rings.snapshot import (
 from fraudgraph.stores.evidence import Lens, declined, follow_mergers, transfer_kind
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
+    COMMANDS,
     LINK_COLUMNS,
     ORDER_COLUMNS,
+    QUEUE_STATUSES,
     TRANSFER_COLUMNS,
     USER_COLUMNS,
     AlertRow,
@@ -69,6 +74,10 @@ class _Tables:
     alerts: dict[str, AlertRow] = field(default_factory=dict)
     dead_letters: dict[int, StoredDeadLetter] = field(default_factory=dict)
     dead_letters_ever: int = 0
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    constraints: dict[str, Constraint] = field(default_factory=dict)
+    audit: list[AuditRow] = field(default_factory=list)
+    frozen: dict[str, RingSnapshot] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -78,6 +87,7 @@ class MemoryFile:
     tables: _Tables = field(default_factory=_Tables)
     epoch: int = 0
     binding: tuple[str, str, str] = ("", "", "")
+    commands: list[bytes] = field(default_factory=list)
 
 
 class MemoryStore:
@@ -134,7 +144,15 @@ class MemoryStore:
             labels=list(tables.labels.values()),
             rings=list(living.values()),
             members={ring_id: sorted(tables.members.get(ring_id, {}).items()) for ring_id in living},
+            decisions=[tables.decisions[number] for number in sorted(tables.decisions)],
+            constraints=[tables.constraints[number] for number in sorted(tables.constraints)],
+            audit_head=AuditHead(tables.audit[-1].number, tables.audit[-1].hash) if tables.audit else AuditHead(),
         )
+
+    def record_command(self, body: bytes) -> int:
+        """Appends a command and returns its number."""
+        self.file.commands.append(body)
+        return len(self.file.commands)
 
     def commit(self, delta: CommitDelta) -> None:
         """Writes the delta, or nothing."""
@@ -144,10 +162,12 @@ class MemoryStore:
             raise FencedError(f"another writer took epoch {self.file.epoch}", do="Stop this process.")
         if delta.commit != self.file.tables.commit + 1:
             raise StoreError(f"{delta.commit} is not the next commit", do="Load the state again.")
+        kept = {decision: self.snapshot(ring_id) for decision, ring_id in delta.frozen.items()}
         tables = copy.deepcopy(self.file.tables)
         _delete(tables, delta)
         _upsert(tables, delta)
         _append(tables, delta)
+        tables.frozen = {decision: ring for decision, ring in kept.items() if ring is not None} | tables.frozen
         self.file.tables = tables
 
     def meta(self) -> Mapping[str, str]:
@@ -173,7 +193,7 @@ class MemoryStore:
         limit: int | None = None,
     ) -> list[RingRow]:
         """Returns rings, best `rank` first."""
-        wanted = {"open", "dormant"} if statuses is None else set(statuses)
+        wanted = set(QUEUE_STATUSES if statuses is None else statuses)
         found = [
             ring
             for ring in map(self._lens().ring, self.file.tables.rings.values())
@@ -270,6 +290,34 @@ class MemoryStore:
     def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
         """Returns alerts, newest first, ties by alert id."""
         return sorted(self.file.tables.alerts.values(), key=lambda alert: (-alert.at_ms, alert.alert_id))[:limit]
+
+    def lineage(self, ring_id: str) -> list[LineageRow]:
+        """Returns all steps in which a ring took part, in order."""
+        return [step for step in self.file.tables.lineage if ring_id in (step.ring_id, step.other_ring_id)]
+
+    def decisions(self) -> list[Decision]:
+        """Returns decisions in the order of their ids."""
+        return [self.file.tables.decisions[number] for number in sorted(self.file.tables.decisions)]
+
+    def constraints(self) -> list[Constraint]:
+        """Returns constraints in the order of their ids."""
+        return [self.file.tables.constraints[number] for number in sorted(self.file.tables.constraints)]
+
+    def audit(self) -> list[AuditRow]:
+        """Returns the audit in the order of its numbers."""
+        return list(self.file.tables.audit)
+
+    def frozen(self, decision_id: str) -> RingSnapshot | None:
+        """Returns the ring as it was when that decision was applied, or None where nothing was kept."""
+        return self.file.tables.frozen.get(decision_id)
+
+    def commands(self, *, after: int = 0, limit: int | None = None) -> list[tuple[int, bytes]]:
+        """Returns recorded commands with numbers above `after`."""
+        return list(enumerate(self.file.commands, 1))[after:][:limit]
+
+    def commands_applied(self) -> int:
+        """Returns the highest number of a command that the engine has taken; 0 for none."""
+        return self.file.tables.positions.get(COMMANDS, 1) - 1
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""
@@ -384,6 +432,8 @@ def _upsert(tables: _Tables, delta: CommitDelta) -> None:
     _put(tables.transfers, _records(delta.transfers, TRANSFER_COLUMNS), _TRANSFER_IDENTITY)
     tables.rings |= {ring.ring_id: ring for ring in delta.rings}
     tables.members |= {ring_id: dict(members) for ring_id, members in delta.members.items()}
+    tables.decisions |= {decision.decision_id: decision for decision in delta.decisions}
+    tables.constraints |= {constraint.constraint_id: constraint for constraint in delta.constraints}
 
 
 def _append(tables: _Tables, delta: CommitDelta) -> None:
@@ -392,6 +442,7 @@ def _append(tables: _Tables, delta: CommitDelta) -> None:
     for alert in delta.alerts:
         tables.alerts.setdefault(alert.alert_id, alert)
     tables.lineage += delta.lineage
+    tables.audit += delta.audit
     for letter in delta.dead_letters:
         tables.dead_letters_ever += 1
         tables.dead_letters[tables.dead_letters_ever] = StoredDeadLetter(

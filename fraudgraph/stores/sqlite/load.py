@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.cases.audit import AuditHead
 from fraudgraph.stores.port import (
     LINK_COLUMNS,
     ORDER_COLUMNS,
@@ -20,6 +21,7 @@ from fraudgraph.stores.port import (
     RingRow,
     StoredState,
 )
+from fraudgraph.stores.sqlite.cases import read_constraints, read_decisions
 from fraudgraph.stores.sqlite.connect import connect_reader, translated
 from fraudgraph.stores.sqlite.rows import labels_from_rows, ring_from_row
 from fraudgraph.stores.sqlite.schema import KEY_BYTES, KIND_BITS, KIND_MASK, SEEN_TIMES
@@ -47,6 +49,7 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
     ).fetchone()
     scorer = db.execute("SELECT state FROM scorer").fetchone()
     seen_keys, seen_ts_ms = _seen(db, watermark_ms)
+    head = db.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
     links = _columns(
         db,
         "SELECT slot, user, entity, first_ms, last_ms, count, sources, prev_first_ms, prev_last_ms, prev_count"
@@ -55,7 +58,10 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
     )
     entity = links.pop("entity").astype(np.int64)
     links |= {"kind": entity & KIND_MASK, "ident": entity >> KIND_BITS}
-    rings = [ring_from_row(row) for row in db.execute("SELECT * FROM ring_rows WHERE status = 'open' ORDER BY ring_id")]
+    rings = [
+        ring_from_row(row)
+        for row in db.execute("SELECT * FROM ring_rows WHERE status NOT IN ('closed', 'merged') ORDER BY ring_id")
+    ]
     return StoredState(
         commit=commit,
         watermark_ms=watermark_ms,
@@ -95,6 +101,9 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
         ),
         rings=rings,
         members=_members(db, rings),
+        decisions=read_decisions(db),
+        constraints=read_constraints(db),
+        audit_head=AuditHead() if head is None else AuditHead(*head),
     )
 
 
@@ -133,7 +142,7 @@ def _members(db: sqlite3.Connection, rings: list[RingRow]) -> dict[str, list[tup
     members: dict[str, list[tuple[int, float]]] = {ring.ring_id: [] for ring in rings}
     for ring_id, user, probability in db.execute(
         "SELECT ring_id, user, m.probability FROM members AS m JOIN rings USING (ring_id)"
-        " WHERE status = 'open' ORDER BY ring_id, user"
+        " WHERE status NOT IN ('closed', 'merged') ORDER BY ring_id, user"
     ):
         members[ring_id].append((user, probability))
     return members

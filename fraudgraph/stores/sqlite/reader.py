@@ -9,14 +9,25 @@ from pathlib import Path
 from typing import Final
 
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.cases.audit import AuditRow
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import EntityKind, RejectReason
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import Lens, follow_mergers
-from fraudgraph.stores.port import AlertRow, Entity, RingRow, StoredDeadLetter
+from fraudgraph.stores.port import QUEUE_STATUSES, AlertRow, Entity, LineageRow, RingRow, StoredDeadLetter
+from fraudgraph.stores.sqlite.cases import (
+    last_command_applied,
+    read_audit,
+    read_commands,
+    read_constraints,
+    read_decisions,
+    read_frozen,
+)
 from fraudgraph.stores.sqlite.connect import connect_reader, translated
-from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
+from fraudgraph.stores.sqlite.rows import json_text, kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK, SCHEMA_VERSION
 from fraudgraph.stores.sqlite.snapshot import count_users, read_snapshot
 
@@ -26,11 +37,10 @@ ALL: Final = -1
 _RINGS: Final = """
     SELECT * FROM ring_rows
     WHERE (
-        (:open AND :dormant AND status = 'open')
+        (status != 'open' AND status IN (SELECT value FROM json_each(:statuses)))
+        OR (:open AND :dormant AND status = 'open')
         OR (:open AND status = 'open' AND NOT is_dormant(last_seen_ms))
-        OR (:dormant AND status = 'open' AND is_dormant(last_seen_ms))
-        OR (:closed AND status = 'closed')
-        OR (:merged AND status = 'merged'))
+        OR (:dormant AND status = 'open' AND is_dormant(last_seen_ms)))
         AND (:since_ms IS NULL OR last_seen_ms >= :since_ms)
         AND probability >= :min_probability
     ORDER BY rank DESC, ring_id
@@ -53,8 +63,6 @@ _ORDER_USER: Final = """
     SELECT e.key
     FROM block CROSS JOIN orders AS o ON o.slot >> 10 = number CROSS JOIN entities AS e ON e.ref = o.user << ?
     WHERE o.key = ? LIMIT 1"""
-_STATUSES: Final = ("open", "dormant", "closed", "merged")
-_LIVING: Final = ("open", "dormant")
 
 
 class SqliteReader:
@@ -91,10 +99,14 @@ class SqliteReader:
             self._db.execute("BEGIN")
             try:
                 (watermark_ms,) = self._db.execute("SELECT watermark_ms FROM state").fetchone()
-                yield self._db, Lens(self._policy, self._priority, watermark_ms)
+                yield self._db, self.lens(watermark_ms)
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def lens(self, watermark_ms: int) -> Lens:
+        """Returns the policies under which rows are read at a watermark."""
+        return Lens(self._policy, self._priority, watermark_ms)
 
     def meta(self) -> Mapping[str, str]:
         """Returns what the store is and where it stands; key and policy are empty before `bind`."""
@@ -116,9 +128,11 @@ class SqliteReader:
         limit: int | None = None,
     ) -> list[RingRow]:
         """Returns rings, best `rank` first; `statuses` may name `dormant`, and `open` then excludes it."""
-        wanted = set(_LIVING if statuses is None else statuses)
-        parameters: dict[str, object] = {status: status in wanted for status in _STATUSES}
-        parameters |= {
+        wanted = set(QUEUE_STATUSES if statuses is None else statuses)
+        parameters: dict[str, object] = {
+            "open": "open" in wanted,
+            "dormant": "dormant" in wanted,
+            "statuses": json_text(sorted(wanted)),
             "since_ms": since_ms,
             "min_probability": min_probability,
             "limit": ALL if limit is None else limit,
@@ -214,7 +228,7 @@ class SqliteReader:
             rows = db.execute(
                 """
                 SELECT r.* FROM members AS m JOIN ring_rows AS r ON r.ring_id = m.ring_id
-                WHERE m.user = ? >> ? AND r.status = 'open'
+                WHERE m.user = ? >> ? AND r.status NOT IN ('closed', 'merged')
                 ORDER BY r.rank DESC, r.ring_id""",
                 (_find(db, EntityKind.USER, user_id), KIND_BITS),
             )
@@ -241,6 +255,47 @@ class SqliteReader:
                 (ALL if limit is None else limit,),
             ).fetchall()
         return [AlertRow(*row) for row in rows]
+
+    def lineage(self, ring_id: str) -> list[LineageRow]:
+        """Returns all steps in which a ring took part, in order."""
+        with self._reading() as (db, _):
+            rows = db.execute(
+                """
+                SELECT ring_id, what, at_ms, users_before, users_after, other_ring_id, cause FROM lineage
+                WHERE ring_id = ? OR other_ring_id = ? ORDER BY id""",
+                (ring_id, ring_id),
+            ).fetchall()
+        return [LineageRow(*row) for row in rows]
+
+    def decisions(self) -> list[Decision]:
+        """Returns decisions in the order of their ids, undone ones too."""
+        with self._reading() as (db, _):
+            return read_decisions(db)
+
+    def constraints(self) -> list[Constraint]:
+        """Returns constraints in the order of their ids, removed ones too."""
+        with self._reading() as (db, _):
+            return read_constraints(db)
+
+    def audit(self) -> list[AuditRow]:
+        """Returns the audit in the order of its numbers."""
+        with self._reading() as (db, _):
+            return read_audit(db)
+
+    def frozen(self, decision_id: str) -> RingSnapshot | None:
+        """Returns the ring as it was when that decision was applied, or None where nothing was kept."""
+        with self._reading() as (db, _):
+            return read_frozen(db, decision_id)
+
+    def commands(self, *, after: int = 0, limit: int | None = None) -> list[tuple[int, bytes]]:
+        """Returns recorded commands with numbers above `after`."""
+        with self._reading() as (db, _):
+            return read_commands(db, after, ALL if limit is None else limit)
+
+    def commands_applied(self) -> int:
+        """Returns the highest number of a command that the engine has taken; 0 for none."""
+        with self._reading() as (db, _):
+            return last_command_applied(db)
 
     def close(self) -> None:
         """Releases the connection. Idempotent."""

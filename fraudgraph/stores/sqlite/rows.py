@@ -7,13 +7,19 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.port import RingRow
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK
 
 Row: TypeAlias = tuple[Any, ...]
 
+DECISIONS: Final = msgspec.json.Decoder(Decision)
+CONSTRAINTS: Final = msgspec.json.Decoder(Constraint)
+SNAPSHOTS: Final = msgspec.json.Decoder(RingSnapshot)
 _CONTRIBUTIONS: Final = msgspec.json.Decoder(dict[str, float])
 
 
@@ -50,6 +56,11 @@ def ring_from_row(row: Row) -> RingRow:
     """Returns a row of `rings`, with the status as stored."""
     columns = [*row[:-1], _CONTRIBUTIONS.decode(row[-1])]
     return RingRow(*columns)
+
+
+def json_text(record: object) -> str:
+    """Returns a record as the JSON of a `body` column."""
+    return msgspec.json.encode(record).decode()
 
 
 def labels_from_rows(rows: Iterable[Row]) -> list[LabelRow]:

@@ -160,7 +160,35 @@ _V1: Final = (
     "PRAGMA user_version = 1",
 )
 
-MIGRATIONS: Final = (_V1,)
+# Cases. Records are few and read as a whole, so their body is JSON.
+_V2: Final = (
+    "ALTER TABLE lineage ADD COLUMN cause TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX lineage_by_other ON lineage (other_ring_id) WHERE other_ring_id IS NOT NULL",
+    "CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)",
+    "CREATE TABLE decisions (decision_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE constraints (constraint_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE frozen (decision_id TEXT PRIMARY KEY, body TEXT NOT NULL)",
+    """CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        ts_ms INTEGER NOT NULL,
+        author TEXT NOT NULL,
+        what TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        content TEXT NOT NULL,
+        previous TEXT NOT NULL,
+        hash TEXT NOT NULL)""",
+    # A slip is refused here; whoever removes the triggers is found by the chain of hashes.
+    "CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+    "CREATE TRIGGER audit_stays_so BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END",
+    "CREATE TRIGGER commands_stay BEFORE DELETE ON commands BEGIN SELECT RAISE(ABORT, 'commands are append-only'); END",
+    """CREATE TRIGGER commands_stay_so BEFORE UPDATE ON commands
+        BEGIN SELECT RAISE(ABORT, 'commands are append-only'); END""",
+    "PRAGMA user_version = 2",
+)
+
+MIGRATIONS: Final = (_V1, _V2)
 """Statements that lead from version `i` to `i + 1`; each sets `user_version` last. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -14,6 +14,8 @@ from fraudgraph.stores.port import CommitDelta, StoredState
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.load import load_state
 from fraudgraph.stores.sqlite.reader import SqliteReader
+from fraudgraph.stores.sqlite.rows import json_text
+from fraudgraph.stores.sqlite.snapshot import read_snapshot
 from fraudgraph.stores.sqlite.write import write_delta
 
 
@@ -53,6 +55,13 @@ class SqliteStore(SqliteReader):
             finally:
                 if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
                     self._db.execute("ROLLBACK")
+
+    def record_command(self, body: bytes) -> int:
+        """Appends a command and returns its number; needs no epoch."""
+        with self._writing() as db:
+            number = db.execute("INSERT INTO commands (body) VALUES (?)", (body,)).lastrowid
+        assert number is not None  # after an INSERT it is the row's
+        return number
 
     def claim(self) -> int:
         """Takes the next epoch and returns it; every earlier writer is fenced from then on."""
@@ -114,4 +123,11 @@ class SqliteStore(SqliteReader):
                     f"the store is at commit {last}, so {delta.commit} is not the next one",
                     do="Load the state again and go on from its positions.",
                 )
+            kept = [(decision, self._evidence(ring_id)) for decision, ring_id in delta.frozen.items()]
             write_delta(db, delta)
+            db.executemany("INSERT OR IGNORE INTO frozen (decision_id, body) VALUES (?, ?)", kept)
+
+    def _evidence(self, ring_id: str) -> str:
+        """Returns a ring as JSON, as of the last commit; call it inside a transaction."""
+        (watermark_ms,) = self._db.execute("SELECT watermark_ms FROM state").fetchone()
+        return json_text(read_snapshot(self._db, self.lens(watermark_ms), ring_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from fraudgraph.errors import StoreError
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.stores.port import LINK_COLUMNS, ORDER_COLUMNS, TRANSFER_COLUMNS, USER_COLUMNS, CommitDelta
-from fraudgraph.stores.sqlite.rows import Row, reference, ring_to_row
+from fraudgraph.stores.sqlite.rows import Row, json_text, reference, ring_to_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SEEN_TIMES
 
 _ENTITY: Final = """
@@ -61,9 +62,15 @@ _MEMBER: Final = """
     ON CONFLICT (ring_id, user) DO UPDATE SET probability = excluded.probability
     WHERE probability != excluded.probability"""
 _LINEAGE: Final = """
-    INSERT INTO lineage (ring_id, what, at_ms, users_before, users_after, other_ring_id) VALUES (?, ?, ?, ?, ?, ?)"""
+    INSERT INTO lineage (ring_id, what, at_ms, users_before, users_after, other_ring_id, cause)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 _ALERT: Final = """
     INSERT OR IGNORE INTO alerts (alert_id, ring_id, at_ms, probability, priority, reason) VALUES (?, ?, ?, ?, ?, ?)"""
+_DECISION: Final = "INSERT OR REPLACE INTO decisions (decision_id, body) VALUES (?, ?)"
+_CONSTRAINT: Final = "INSERT OR REPLACE INTO constraints (constraint_id, body) VALUES (?, ?)"
+_AUDIT: Final = """
+    INSERT INTO audit (number, ts_ms, author, what, subject, before, after, content, previous, hash)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DEAD_LETTER: Final = """
     INSERT INTO dead_letters (reason, detail, source, position, commit_no, ciphertext) VALUES (?, ?, ?, ?, ?, ?)"""
 _POSITION: Final = """
@@ -83,6 +90,7 @@ def write_delta(db: sqlite3.Connection, delta: CommitDelta) -> None:
     _delete(db, delta)
     _upsert_graph(db, delta)
     _upsert_rings(db, delta)
+    _write_cases(db, delta)
     _write_progress(db, delta)
 
 
@@ -140,12 +148,18 @@ def _upsert_rings(db: sqlite3.Connection, delta: CommitDelta) -> None:
     )
     db.executemany(
         _LINEAGE,
-        [(s.ring_id, s.what, s.at_ms, s.users_before, s.users_after, s.other_ring_id) for s in delta.lineage],
+        [(s.ring_id, s.what, s.at_ms, s.users_before, s.users_after, s.other_ring_id, s.cause) for s in delta.lineage],
     )
     db.executemany(
         _ALERT,
         [(a.alert_id, a.ring_id, a.at_ms, a.probability, a.priority, a.reason) for a in delta.alerts],
     )
+
+
+def _write_cases(db: sqlite3.Connection, delta: CommitDelta) -> None:
+    db.executemany(_DECISION, [(decision.decision_id, json_text(decision)) for decision in delta.decisions])
+    db.executemany(_CONSTRAINT, [(each.constraint_id, json_text(each)) for each in delta.constraints])
+    db.executemany(_AUDIT, [astuple(row) for row in delta.audit])
 
 
 def _write_progress(db: sqlite3.Connection, delta: CommitDelta) -> None:

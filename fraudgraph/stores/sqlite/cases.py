@@ -1,0 +1,47 @@
+"""What analysts said, out of the tables; call these inside a read transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from fraudgraph.cases.audit import AuditRow
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.decisions import Decision
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.port import COMMANDS
+from fraudgraph.stores.sqlite.rows import CONSTRAINTS, DECISIONS, SNAPSHOTS
+
+
+def read_decisions(db: sqlite3.Connection) -> list[Decision]:
+    """Returns decisions in the order of their ids."""
+    return [DECISIONS.decode(body) for (body,) in db.execute("SELECT body FROM decisions ORDER BY decision_id")]
+
+
+def read_constraints(db: sqlite3.Connection) -> list[Constraint]:
+    """Returns constraints in the order of their ids."""
+    return [CONSTRAINTS.decode(body) for (body,) in db.execute("SELECT body FROM constraints ORDER BY constraint_id")]
+
+
+def read_audit(db: sqlite3.Connection) -> list[AuditRow]:
+    """Returns the audit in the order of its numbers."""
+    rows = db.execute(
+        "SELECT number, ts_ms, author, what, subject, before, after, content, previous, hash FROM audit ORDER BY number"
+    )
+    return [AuditRow(*row) for row in rows]
+
+
+def read_frozen(db: sqlite3.Connection, decision_id: str) -> RingSnapshot | None:
+    """Returns the evidence kept with a decision."""
+    row = db.execute("SELECT body FROM frozen WHERE decision_id = ?", (decision_id,)).fetchone()
+    return None if row is None else SNAPSHOTS.decode(row[0])
+
+
+def read_commands(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, bytes]]:
+    """Returns commands with numbers above `after`; all where `limit` is negative."""
+    return db.execute("SELECT id, body FROM commands WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
+
+
+def last_command_applied(db: sqlite3.Connection) -> int:
+    """Returns the highest number that the engine has taken."""
+    row = db.execute("SELECT position FROM partitions WHERE name = ?", (COMMANDS,)).fetchone()
+    return 0 if row is None or row[0] is None else int(row[0]) - 1
