@@ -15,6 +15,8 @@ F64 = npt.NDArray[np.float64]
 Ramp = tuple[float, float]
 """Two values of a feature: at and before the first nothing is added, at and after the second all; may descend."""
 
+_MONTH_DAYS = 30.0
+
 REASONS: tuple[str, ...] = (
     "burst",
     "succession",
@@ -54,6 +56,8 @@ class EvidenceRules:
     Attributes:
         members: number of members that a reason about members holds for: two of a family do anything together,
             four are no coincidence.
+        named, named_alone: the same for what a bank or an analyst says of members: one alone earns this part of the
+            weight, three all of it.
         burst_week, burst_week_part: most accounts opened within 7 d.
         burst_day, burst_day_part: most accounts opened within 24 h. A household signs up over years.
         succession, succession_log_days, succession_log_count: an identifier goes to the next account within a day
@@ -89,8 +93,8 @@ class EvidenceRules:
         slow_succession, slow_log_days: an identifier goes to the next account after three weeks (4.5) to three months
             (6.5).
         handed_on, overlap_part: its users follow one another and never overlap, as when a phone is sold on.
-        household_like, household_users, household_share: few enough for a household, and one identifier holds them:
-            half; a quarter more for a shared address, and for a shared network.
+        household_like, household_users, household_share, home_part: few enough for a household, and one identifier
+            holds them; this part of the weight only with a shared address, and as much only with a shared network.
         clean_record, spending_log: log2(1 + orders, or transfers, per member) without declines, refunds, chargebacks,
             labels: an account that keeps paying for its goods is a customer.
         sprawl, sprawl_users, sprawl_share: many accounts, and no identifier holds more than a small part of them: a
@@ -98,6 +102,8 @@ class EvidenceRules:
     """
 
     members: Ramp = (1.0, 4.0)
+    named: Ramp = (1.0, 3.0)
+    named_alone: float = 0.5
     burst_week: float = 0.4
     burst_week_part: Ramp = (0.6, 1.0)
     burst_day: float = 0.9
@@ -149,6 +155,7 @@ class EvidenceRules:
     household_like: float = 1.4
     household_users: Ramp = (7.0, 4.0)
     household_share: Ramp = (0.5, 0.8)
+    home_part: float = 0.25
     clean_record: float = 0.6
     spending_log: Ramp = (1.6, 3.0)
     sprawl: float = 2.0
@@ -175,17 +182,22 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
         """The part of the weight that a fraction of members earns, by the fraction and by their number."""
         return _ramp(x(name), ramp) * _ramp(x(name) * users, rules.members)
 
+    def named(name: str, ramp: Ramp) -> F64:
+        """The same for what somebody says of members, which one alone is worth something for."""
+        alone = rules.named_alone
+        return _ramp(x(name), ramp) * (alone + (1.0 - alone) * _ramp(x(name) * users, rules.named))
+
     r = rules
     users = x("users")
     many = _ramp(users, r.members)
     burst_day = part("burst_day", r.burst_day_part)
     quick = part("quick_spend", r.quick_spend_part)
-    months = np.expm1(x("span_days") * np.log(2.0)) / 30.0
+    months = np.expm1(x("span_days") * np.log(2.0)) / _MONTH_DAYS
     orders = np.expm1(x("orders_per_user") * np.log(2.0)) * users
     declined = _ramp(x("declined_ratio"), r.declined_part) * _ramp(x("declined_per_user"), r.declined_log)
     refunded = _ramp(np.minimum(x("refund_ratio"), x("refunded_money")), r.refund_part) * _ramp(orders, r.refund_orders)
-    charged = _named(x("chargeback_members"), users, r.chargeback_part)
-    fraud = _named(x("fraud_labels"), users, r.fraud_part)
+    charged = named("chargeback_members", r.chargeback_part)
+    fraud = named("fraud_labels", r.fraud_part)
     circle = _ramp(x("transfers_inside"), r.inside_part) * _ramp(x("transfers_back"), r.back_part)
     ties = x("shared_devices") + x("shared_cards") + x("shared_emails") + x("shared_phones") + x("shared_addresses")
     devices = x("shared_devices") / np.maximum(ties, 1.0)
@@ -195,7 +207,8 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
     turns = _ramp(x("successions"), r.succession_log_count)
     slow = _ramp(x("succession_days"), r.slow_log_days)
     household = _ramp(users, r.household_users) * _ramp(x("max_share"), r.household_share)
-    home = 0.5 + 0.25 * (x("shared_addresses") > 0.0) + 0.25 * (x("shared_ips") > 0.0)
+    lacking = 1.0 * (x("shared_addresses") == 0.0) + (x("shared_ips") == 0.0)
+    home = 1.0 - r.home_part * lacking
     spending = np.maximum(_ramp(x("orders_per_user"), r.spending_log), _ramp(x("transfers_per_user"), r.spending_log))
     trouble = np.maximum.reduce([declined, refunded, charged, fraud])
     columns = (
@@ -222,14 +235,9 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
         -r.clean_record * spending * (1.0 - trouble),
         -r.sprawl * sprawl,
     )
-    return np.stack(columns, axis=1) + 0.0
+    return np.stack(columns, axis=1) + 0.0  # no negative zeros
 
 
 def _ramp(values: F64, ramp: Ramp) -> F64:
     low, high = ramp
     return np.clip((values - low) / (high - low), 0.0, 1.0)
-
-
-def _named(part: F64, users: F64, ramp: Ramp) -> F64:
-    """The part of the weight that members with a name for it earn: one alone half, three in full."""
-    return _ramp(part, ramp) * (0.5 + 0.5 * _ramp(part * users, (1.0, 3.0)))
