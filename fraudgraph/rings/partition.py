@@ -42,6 +42,9 @@ def _communities(graph: HotGraph, team: list[int], now_ms: int) -> list[list[int
     import igraph
 
     users, idents = living_ties(graph.users.links, graph.links, np.array(team, np.int32), now_ms)
+    # An identifier of one user joins nobody, and whether its tie ended is not kept up to date.
+    shared = graph.idents.degree[idents] > 1
+    users, idents = users[shared], idents[shared]
     # Ids and the order of a user's links are accidents of history; the names of their other ends are not.
     found, vertex = np.unique(idents, return_inverse=True)
     rank = np.empty(len(found), np.int64)

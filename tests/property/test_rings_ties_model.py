@@ -111,6 +111,9 @@ def test_components_equal_those_of_the_ties_made_anew(happenings: list[Happening
         kept = graph.idents.hold_ms.copy(), graph.links.tie_ends_ms.copy()
         fresh.restore(graph, now_ms)
         check(graph, fresh, SMALL_POLICY, now_ms)
+        shared = np.flatnonzero((graph.links.user >= 0) & (graph.idents.degree[graph.links.ident] > 1))
+        ends = [np.where(column > now_ms, column, -1)[shared] for column in (kept[1], graph.links.tie_ends_ms)]
+        assert ends[0].tolist() == ends[1].tolist()
         graph.idents.hold_ms[:], graph.links.tie_ends_ms[:] = kept
     event(f"soft ties: {soft > 0}")
     event(f"hubs: {hubs}")
