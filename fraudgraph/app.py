@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from fraudgraph.events.keys import KeyRing
     from fraudgraph.events.pseudonyms import Pseudonymiser
     from fraudgraph.events.resolver import Resolver
+    from fraudgraph.events.schema import Command
     from fraudgraph.events.vault import Vault
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
     from fraudgraph.stores.port import Store, StoreReader
+    from fraudgraph.streams.port import Stream
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -126,22 +128,75 @@ def open_ingest(
     Raises:
         ConfigurationError, DependencyError, StoreError: one of them cannot be used; the message says why.
     """
+    from fraudgraph.stores.command_stream import CommandStream
+    from fraudgraph.stores.lock import at_work
+    from fraudgraph.stores.url import sqlite_path
+    from fraudgraph.streams.files import FileStream
+    from fraudgraph.streams.merged import MergedStream
+
+    with (
+        closing(FileStream(paths)) as stream,
+        _open_writer(settings, environment) as writer,
+        at_work(sqlite_path(settings.store.url)),
+    ):
+        daemon = _make_daemon(settings, MergedStream(stream, CommandStream(writer.store)), writer)
+        yield Ingest(daemon, writer.store, writer.key_made)
+
+
+def _make_daemon(settings: Settings, stream: Stream, writer: _Writer) -> Daemon:
     from fraudgraph.daemon import Daemon
     from fraudgraph.stores.local_snapshot import LocalSnapshot
     from fraudgraph.stores.url import sqlite_path
-    from fraudgraph.streams.files import FileStream
 
     file = sqlite_path(settings.store.url)
-    with closing(FileStream(paths)) as stream, _open_writer(settings, environment) as writer:
-        daemon = Daemon(
-            stream,
-            make_decoder(settings, writer.keys),
-            make_engine(settings),
-            writer.store,
-            batch_events=settings.ingest.batch_events,
-            snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
-        )
-        yield Ingest(daemon, writer.store, writer.key_made)
+    return Daemon(
+        stream,
+        make_decoder(settings, writer.keys),
+        make_engine(settings),
+        writer.store,
+        batch_events=settings.ingest.batch_events,
+        snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
+    )
+
+
+def record_command(settings: Settings, command: Command, environment: Mapping[str, str] = os.environ) -> int:
+    """Records a command in an existing store and returns its number; a daemon takes it with its next batch.
+
+    Raises:
+        ConfigurationError: nobody works on the store, and the key that obeying takes is missing or another one; nothing
+            was recorded.
+        DependencyError, StoreError: the store is not there or cannot be written.
+    """
+    import msgspec
+
+    from fraudgraph.stores.lock import alone
+    from fraudgraph.stores.url import open_store, sqlite_path
+
+    with closing(open_reader(settings)) as reader, alone(sqlite_path(settings.store.url)) as nobody_else:
+        if nobody_else:
+            _bound_pseudonymiser(read_keys(settings, environment), reader)
+    with closing(open_store(settings.store.url, settings.links, settings.priority)) as store:
+        return store.record_command(msgspec.json.encode(command))
+
+
+def obey_commands(settings: Settings, environment: Mapping[str, str] = os.environ) -> bool:
+    """Obeys what is recorded, where no daemon works on the store; returns whether that is so.
+
+    Raises:
+        ConfigurationError, DependencyError, StoreError: the store cannot be written; the message says why.
+    """
+    from fraudgraph.errors import FencedError
+    from fraudgraph.stores.command_stream import CommandStream
+    from fraudgraph.stores.lock import alone
+    from fraudgraph.stores.url import sqlite_path
+
+    with alone(sqlite_path(settings.store.url)) as nobody_else:
+        if nobody_else:
+            # A writer elsewhere may not see the lock; where it took the store over, it obeys.
+            with _open_writer(settings, environment) as writer, suppress(FencedError):
+                _make_daemon(settings, CommandStream(writer.store, ends=True), writer).run()
+                return True
+    return False
 
 
 def replay(
@@ -150,10 +205,12 @@ def replay(
     """Tries the store's dead letters once more; see `fraudgraph.replay`."""
     from fraudgraph.events.vault import Vault
     from fraudgraph.replay import replay_dead_letters
+    from fraudgraph.stores.lock import at_work
+    from fraudgraph.stores.url import sqlite_path
 
     with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
         _bound_pseudonymiser(read_keys(settings, environment), reader)
-    with _open_writer(settings, environment) as writer:
+    with _open_writer(settings, environment) as writer, at_work(sqlite_path(settings.store.url)):
         return replay_dead_letters(
             writer.store,
             make_decoder(settings, writer.keys),
@@ -210,6 +267,7 @@ def make_engine(settings: Settings) -> Engine:
         ),
         priority=settings.priority,
         alerts=AlertPolicy(min_probability=settings.alerts.min_probability),
+        second_reader=settings.cases.second_reader,
         min_users=settings.rings.min_users,
         max_users=settings.rings.max_users,
         warmup_days=settings.rings.warmup_days,

@@ -18,7 +18,7 @@ class Totals:
     """What a run did.
 
     Attributes:
-        commits, events, duplicates, alerts: how many.
+        commits, events, commands, duplicates, alerts: how many.
         dead_letters: how many, by reason code.
         watermark_ms: event time up to which everything is settled.
         bytes_read, bytes_all: how far the stream is read; `bytes_all` is None where it has no end.
@@ -27,6 +27,7 @@ class Totals:
 
     commits: int = 0
     events: int = 0
+    commands: int = 0
     duplicates: int = 0
     alerts: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)
@@ -109,6 +110,7 @@ class Daemon:
     def _count(self, outcome: Outcome, totals: Totals) -> None:
         totals.commits += 1
         totals.events += outcome.applied
+        totals.commands += outcome.commands
         totals.duplicates += outcome.duplicates
         totals.alerts += len(outcome.delta.alerts)
         totals.dead_letters.update(letter.reason.code for letter in outcome.delta.dead_letters)

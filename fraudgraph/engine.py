@@ -58,13 +58,15 @@ class Outcome:
 
     Attributes:
         delta: what to commit.
-        applied: events and commands that took effect.
-        duplicates: events that had come before.
+        applied: events that took effect.
+        duplicates: events and commands that had come before.
+        commands: those that were obeyed.
     """
 
     delta: CommitDelta
     applied: int
     duplicates: int
+    commands: int = 0
 
 
 class Engine:
@@ -216,7 +218,7 @@ class Engine:
         delta.lineage = [self._lineage(step, splitter, now_ms) for step in moves.steps]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
-        return Outcome(delta, applied + taken.obeyed, admission.duplicates + taken.duplicates)
+        return Outcome(delta, applied, admission.duplicates + taken.duplicates, taken.obeyed)
 
     @property
     def watch(self) -> Watch:

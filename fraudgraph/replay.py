@@ -87,7 +87,7 @@ def _replay_batch(
         outcome.delta.dead_letters_deleted = [number for number in batch.offset.tolist() if number not in refused]
         outcome.delta.positions.pop(PARTITION, None)
         store.commit(outcome.delta)
-        replayed.applied += outcome.applied
+        replayed.applied += outcome.applied + outcome.commands
         replayed.duplicates += outcome.duplicates
         replayed.refused += len(refused)
     replayed.refused += len(letters) - len(batch)

@@ -21,7 +21,8 @@ from fraudgraph.graph.policy import LinkPolicy
 ENVIRONMENT_PREFIX = "FRAUDGRAPH_"
 KEY_VARIABLE = "FRAUDGRAPH_KEY"
 CONFIG_VARIABLE = "FRAUDGRAPH_CONFIG"
-_NOT_KNOBS = frozenset({KEY_VARIABLE, CONFIG_VARIABLE})
+AUTHOR_VARIABLE = "FRAUDGRAPH_AUTHOR"
+_NOT_KNOBS = frozenset({KEY_VARIABLE, CONFIG_VARIABLE, AUTHOR_VARIABLE})
 
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
@@ -94,6 +95,13 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CaseSettings:
+    """Whose word counts; every command of one store must run under the same."""
+
+    second_reader: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetterSettings:
     """How long the original bytes of refused events are kept, in event time."""
 
@@ -120,6 +128,7 @@ class Settings:
     rings: RingSettings = field(default_factory=RingSettings)
     priority: PriorityRules = field(default_factory=PriorityRules)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    cases: CaseSettings = field(default_factory=CaseSettings)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 

@@ -9,7 +9,20 @@ import typer
 from typer.core import TyperGroup
 
 from fraudgraph import __version__
-from fraudgraph.cli import config, dead_letters, demo, doctor, find, ingest, link, rings, schema, simulate, tables
+from fraudgraph.cli import (
+    audit,
+    config,
+    dead_letters,
+    demo,
+    doctor,
+    find,
+    ingest,
+    link,
+    rings,
+    schema,
+    simulate,
+    tables,
+)
 from fraudgraph.errors import FraudgraphError
 
 
@@ -84,6 +97,7 @@ app.command(
     epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt",
     context_settings={"allow_extra_args": True},
 )(find.find)
+app.add_typer(audit.commands, name="audit")
 app.add_typer(dead_letters.commands, name="dead-letters")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
 app.add_typer(schema.commands, name="schema")

@@ -74,6 +74,8 @@ def summarise(totals: Totals, rings: int) -> None:
     from fraudgraph.rings.facts_words import count, minute
 
     until = f", up to {minute(totals.watermark_ms)} UTC" if totals.watermark_ms else ""
+    if totals.commands:
+        note(f"{count(totals.commands, 'command')} obeyed")
     if totals.events or totals.duplicates or totals.dead_letters:
         note(f"{count(totals.events, 'event')} applied in {count(totals.commits, 'commit')}{until}")
     else:
@@ -134,6 +136,7 @@ def _document(totals: Totals, rings: int) -> dict[str, object]:
 
     return {
         "events": totals.events,
+        "commands": totals.commands,
         "duplicates": totals.duplicates,
         "dead_letters": dict(sorted(totals.dead_letters.items())),
         "commits": totals.commits,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fraudgraph.cli import decide
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import (
     console,
@@ -44,6 +45,10 @@ class Status(StrEnum):
 
     OPEN = "open"
     DORMANT = "dormant"
+    NEEDS_INFO = "needs-info"
+    NEEDS_SECOND_READER = "needs-second-reader"
+    CONFIRMED = "confirmed"
+    FALSE_POSITIVE = "false-positive"
     CLOSED = "closed"
     MERGED = "merged"
 
@@ -72,7 +77,8 @@ def list_(
         ListFormat, typer.Option("--format", help="Table for people; JSON, NDJSON or CSV for programs.")
     ] = ListFormat.TABLE,
     status: Annotated[
-        list[Status] | None, typer.Option("--status", help="Only these; may be repeated. Open and dormant if absent.")
+        list[Status] | None,
+        typer.Option("--status", metavar="STATUS", help="Only these, of any probability; all that wait if absent."),
     ] = None,
     since: Annotated[
         str | None,
@@ -96,7 +102,11 @@ def list_(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Lists rings, the highest priority first."""
+    """Lists the rings that wait for somebody, the highest priority first.
+
+    Open, dormant (gone quiet), needs-info and needs-second-reader rings wait. Confirmed and false-positive ones leave
+    the list until they grow by a third; closed and merged ones are gone. --status may be repeated.
+    """
     from fraudgraph.app import open_reader
     from fraudgraph.cli.queue import listed
     from fraudgraph.cli.times import parse_since
@@ -107,7 +117,7 @@ def list_(
         rows = reader.rings(
             statuses=[str(s) for s in status] if status else None,
             since_ms=parse_since(since, watermark_ms) if since else None,
-            min_probability=settings.alerts.list_min_probability if min_probability is None else min_probability,
+            min_probability=_least(min_probability, 0.0 if status else settings.alerts.list_min_probability),
             limit=limit,
         )
         empty = not rows and not reader.rings(limit=1)
@@ -118,6 +128,13 @@ def list_(
         note("no ring matches: leave out --status, --since or --min-probability to see more")
     if exit_code and rows:
         raise typer.Exit(FINDINGS)
+
+
+commands.command(
+    "decide",
+    epilog="Example: fraudgraph rings decide R000001 confirmed --reason chargebacks --note 'bank says so'",
+)(decide.decide)
+commands.command("undo", epilog="Example: fraudgraph rings undo D000001 --store sqlite:///shop.db")(decide.undo)
 
 
 @commands.command(epilog="Example: fraudgraph rings show R000001 --store sqlite:///shop.db --format json")
@@ -180,6 +197,10 @@ def report(
     write_text(text, out)
     if picture is not None:
         write_bytes(draw_ring(read, picture.suffix), picture)
+
+
+def _least(asked: float | None, otherwise: float) -> float:
+    return otherwise if asked is None else asked
 
 
 def _format_of(out: Path | None) -> ReportFormat:
