@@ -22,19 +22,25 @@ from fraudgraph.rings.forest import (
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(0, 2**32), st.integers(2, 400), st.integers(1, 300), st.sampled_from([1, 1_000]))
-def test_a_batch_is_its_ties_one_after_the_other(seed: int, users: int, batch: int, spread: int) -> None:
-    """Sizes on both sides of those at which components are sorted in another way."""
+@given(
+    st.integers(0, 2**32),
+    st.integers(2, 400),
+    st.integers(1, 300),
+    st.sampled_from([1, 1_000]),
+    st.sampled_from([1, 2**20]),
+)
+def test_a_batch_is_its_ties_one_after_the_other(seed: int, users: int, batch: int, spread: int, tick: int) -> None:
+    """Sizes and times on both sides of those at which components are sorted, and ends are queued, in another way."""
     random = np.random.default_rng(seed)
     forest, network, now_ms = reserve_nodes(new_forest(4), 2 * users * spread), nx.Graph(), 0
     changed = np.empty(4096, np.int32)
     for _ in range(4):
         ties = 2 * spread * random.integers(0, users, (batch, 2)).astype(np.int32)
-        ends_ms = now_ms + random.integers(1, 60, batch)
+        ends_ms = now_ms + tick * random.integers(1, 60, batch)
         insert_ties(forest, ties[:, 0].copy(), ties[:, 1].copy(), ends_ms)
         for a, b, end_ms in zip(*ties.T.tolist(), ends_ms.tolist(), strict=True):
             network.add_edge(a, b, end_ms=max(end_ms, network.get_edge_data(a, b, {}).get("end_ms", 0)))
-        now_ms += int(random.integers(0, 40))
+        now_ms += tick * int(random.integers(0, 40))
         count = cut_ended(forest, now_ms, changed)
         network.remove_edges_from([(a, b) for a, b, end_ms in network.edges(data="end_ms") if end_ms <= now_ms])
         touched = np.concatenate((changed[:count], ties[:, 0]))
