@@ -275,7 +275,7 @@ def _measure_links(
         if kind != _IP:
             ties += inside
             most = max(most, inside)
-        first, last, owner = _uses_inside(links, idents.links[ident], scratch.user_ring, ring, inside)
+        first, last, owner = _uses_inside(users, watch, links, idents.links[ident], scratch.user_ring, ring, inside)
         for j in range(inside):
             late_by = first[j] - users.first_ms[owner[j]]
             if kind != _IP and late_by > _LATE_MS:
@@ -315,21 +315,25 @@ def _began(users: Users, watch: Watch, first: I64, owner: I32, at: Int) -> Int:
 
 
 @njit(cache=True)
-def _uses_inside(links: Links, head: Int, user_ring: I32, ring: Int, inside: Int) -> Int:
+def _uses_inside(users: Users, watch: Watch, links: Links, head: Int, user_ring: I32, ring: Int, inside: Int) -> Int:
     """Returns first and last use and the user of each member's link to an identifier, in order of first use."""
     first, last = np.empty(inside, np.int64), np.empty(inside, np.int64)
     owner = np.empty(inside, np.int32)
+    is_new = np.empty(inside, np.bool_)
     k = 0
     slot = head
     while slot >= 0:
         user = links.user[slot]
         if user_ring[user] == ring:
             j = k
-            # Of equal beginnings the earlier end comes first: the order of the list is an accident of history.
-            while j > 0 and (first[j - 1], last[j - 1]) > (links.first_ms[slot], links.last_ms[slot]):
-                first[j], last[j], owner[j] = first[j - 1], last[j - 1], owner[j - 1]
+            # The order of the list is an accident of history: of equal beginnings the earlier end comes first, and of
+            # equal times the older account.
+            use = (links.first_ms[slot], links.last_ms[slot], _is_new(users, watch, user))
+            while j > 0 and (first[j - 1], last[j - 1], is_new[j - 1]) > use:
+                first[j], last[j], owner[j], is_new[j] = first[j - 1], last[j - 1], owner[j - 1], is_new[j - 1]
                 j -= 1
-            first[j], last[j], owner[j] = links.first_ms[slot], links.last_ms[slot], user
+            first[j], last[j], is_new[j] = use
+            owner[j] = user
             k += 1
         slot = links.next_of_ident[slot]
     return first, last, owner
