@@ -65,7 +65,7 @@ def evaluate(scale: Scale, data: Path) -> Results:
         cases = []
         for seed in range(PLANTED_SEED, PLANTED_SEED + scale.planted):
             lines, truth = plant(background, seed, scale.members)
-            cases.append(case_of(lines, truth, DAY_MS))
+            cases.append(case_of(lines, truth, DAY_MS, background.start_ms))
             _say(f"planted seed {seed}", cases[-1])
         planted = compare(cases, 7 * DAY_MS)
     return Results(

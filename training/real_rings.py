@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudgraph.settings import Settings
 from fraudgraph.simulate.spec import DAY_MS, HOUR_MS
 from fraudgraph.tables import import_tables, load_mapping
 from training.planted import Background, time_of
@@ -22,14 +23,15 @@ from training.ring_watch import Line, Watch, calls_of, new_engine, run
 from training.rivals import COMPONENTS, links_of, teams
 
 ECOM = Path(__file__).parents[1] / "configs" / "datasets" / "ecom.toml"
+LISTED = Settings().alerts.list_min_probability
 DECILES = 10
 _FARM_DAYS = (datetime(2015, 1, 1, tzinfo=UTC), datetime(2015, 1, 14, tzinfo=UTC))
 _AT_ONCE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Decile:
-    """A tenth of the queue: `lift` is its members' part of known fraud over that of all users."""
+class Part:
+    """A part of the queue: `lift` is its members' part of known fraud over that of all users."""
 
     rings: int
     users: int
@@ -61,15 +63,21 @@ class Lift:
 
     Attributes:
         all_rings: lift of everybody in a living ring; `surest_tenth`: of the tenth of highest probability.
+        without_recency: of the tenth of highest priority were every ring just seen.
+        quiet_days: median days since the last event of rings with known fraud, and of the others.
+        listed: the rings that the queue shows unless it is asked for all.
         alerted_users, alerted_fraud: users ever in a ring at the alert line; of them known fraud.
     """
 
     users: int
     fraud: int
     rings: int
-    deciles: list[Decile]
+    deciles: list[Part]
     all_rings: Estimate
     surest_tenth: Estimate
+    without_recency: Estimate
+    quiet_days: tuple[float, float]
+    listed: Part
     alerts: int
     alerted_users: int
     alerted_fraud: int
@@ -89,18 +97,12 @@ def lift(background: Background) -> Lift:
     base = len(fraud) / len(background.first_ms)
     tenths = [part.tolist() for part in np.array_split(np.arange(len(queue)), DECILES)]
     surest = sorted(range(len(queue)), key=lambda place: -chances[place])
-    deciles = []
-    for tenth in tenths:
-        rings = [queue[place] for place in tenth]
-        deciles.append(
-            Decile(
-                len(rings),
-                sum(map(len, rings)),
-                sum(user in fraud for ring in rings for user in ring),
-                min((chances[place] for place in tenth), default=float("nan")),
-                _lift(rings, fraud, base),
-            )
-        )
+    rules, rows = engine.rules.priority, [engine.rows[serial] for serial in serials]
+    dearest = sorted(range(len(queue)), key=lambda place: -rules.priority(rows[place].rank, rows[place].last_seen_ms))
+    quiet = np.array([(background.end_ms - row.last_seen_ms) / DAY_MS for row in rows])
+    has_fraud = np.array([any(user in fraud for user in ring) for ring in queue], np.bool_)
+    deciles = [_part_of(queue, chances, tenth, fraud, base) for tenth in tenths]
+    listed = [place for place, chance in enumerate(chances) if chance >= LISTED]
     return Lift(
         users=len(background.first_ms),
         fraud=len(fraud),
@@ -108,10 +110,26 @@ def lift(background: Background) -> Lift:
         deciles=deciles,
         all_rings=_lift(queue, fraud, base),
         surest_tenth=_lift([queue[place] for place in surest[: len(tenths[0])]], fraud, base),
+        without_recency=_lift([queue[place] for place in dearest[: len(tenths[0])]], fraud, base),
+        quiet_days=(float(np.median(quiet[has_fraud])), float(np.median(quiet[~has_fraud]))),
+        listed=_part_of(queue, chances, listed, fraud, base),
         alerts=len(watch.alerts),
         alerted_users=len(watch.honest),
         alerted_fraud=len(watch.honest & fraud),
         components=[_clean(kind, background, queue, chances, watch) for kind in ("device_id", "card")],
+    )
+
+
+def _part_of(
+    queue: Sequence[list[str]], chances: Sequence[float], places: Sequence[int], fraud: frozenset[str], base: float
+) -> Part:
+    rings = [queue[place] for place in places]
+    return Part(
+        len(rings),
+        sum(map(len, rings)),
+        sum(user in fraud for ring in rings for user in ring),
+        min((chances[place] for place in places), default=float("nan")),
+        _lift(rings, fraud, base),
     )
 
 

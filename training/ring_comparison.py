@@ -95,9 +95,9 @@ class Comparison:
     levels: list[Level]
 
 
-def case_of(lines: Iterable[Line], truth: Truth, tick_ms: int) -> Case:
-    """Runs a stream and returns what came of it."""
-    engine, watch = new_engine(), Watch(truth, LINE)
+def case_of(lines: Iterable[Line], truth: Truth, tick_ms: int, since_ms: int = 0) -> Case:
+    """Runs a stream and returns what came of it; alerts before `since_ms` do not count."""
+    engine, watch = new_engine(), Watch(truth, LINE, since_ms)
     ends_ms = list(run(lines, engine, tick_ms, watch.see))
     links = links_of(engine)
     rivals = {}

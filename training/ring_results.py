@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import fraudgraph
@@ -12,9 +13,11 @@ from fraudgraph.engine import EngineRules
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.evidence import EvidenceRules
 from fraudgraph.simulate.spec import TYPOLOGIES
-from training.real_rings import Farms, Lift
+from training.real_rings import LISTED, Farms, Lift
 from training.ring_comparison import LINE, Comparison, Level
 from training.ring_figures import Estimate
+
+WIDTH = 120
 
 if TYPE_CHECKING:
     from training.evaluate_rings import Scale
@@ -59,7 +62,18 @@ def document(results: Results) -> str:
     """Returns the note."""
     parts = [_preface(results), _simulated(results), _planted(results.planted, results.scale)]
     parts += [_lift(results.lift), _farms(results.farms), _hostile(results.hostile)]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    paragraphs = [paragraph for part in parts for paragraph in part.strip().split("\n\n")]
+    return "\n\n".join(_wrapped(paragraph.strip()) for paragraph in paragraphs) + "\n"
+
+
+def _wrapped(paragraph: str) -> str:
+    """Returns a paragraph in lines of at most `WIDTH`; headings and tables as they are, list items each by itself."""
+    if paragraph[0] in "#|":
+        return paragraph
+    items = paragraph.split("\n- ")
+    lines = [fill(items[0], WIDTH, subsequent_indent="  " if items[0].startswith("- ") else "")]
+    lines += [fill(f"- {item}", WIDTH, subsequent_indent="  ") for item in items[1:]]
+    return "\n".join(lines)
 
 
 def _preface(results: Results) -> str:
@@ -106,9 +120,10 @@ def _planted(compared: Comparison | None, scale: Scale) -> str:
 
 The peer-to-peer data (33,315 users; anonymised sample published with Neo4j's fraud-detection demo, ODC-BY) with
 chargebacks taken out, and {compared.worlds} times rings of about {scale.members} accounts planted into its last 180
-days: {sum(compared.rings.values())} rings, of which {compared.linked} ever show three linked accounts.
-`training/planted.py` says how. The platform records cards and devices by the day, and transfers: most of what gives a
-ring away in a shop (declines, refunds, signups) is not there. Real fraud in the background counts as honest.
+days: {sum(compared.rings.values())} rings, of which {compared.linked} ever show three linked accounts. Alerts count
+from the first of these days. `training/planted.py` says how. The platform records cards and devices by the day, and
+transfers: most of what gives a ring away in a shop (declines, refunds, signups) is not there.
+Real fraud in the background counts as honest.
 
 {_compared(compared)}
 """
@@ -155,7 +170,7 @@ Precision at equal recall, at the end, each at its best threshold in hindsight (
 
 Best F1 in hindsight: {f1}. {_verdict(compared)}
 
-Recall by typology, and delay in days:
+Recall by typology, each at its setting of the first table (alerts while the stream ran), and delay in days:
 
 {_typologies(compared)}"""
 
@@ -171,7 +186,8 @@ def _verdict(compared: Comparison) -> str:
         told.append(f"a rival is at {', '.join(lost)}")
     if unreached:
         told.append(f"only a rival reaches {', '.join(unreached)}")
-    return f"Beyond the interval, {'; '.join(told)}."
+    weakest = min(TYPOLOGIES, key=lambda kind: compared.online.found[kind].value)
+    return f"Beyond the interval, {'; '.join(told)}. It finds {weakest.replace('_', ' ')} worst."
 
 
 def _none_reach(level: Level) -> bool:
@@ -219,7 +235,13 @@ tenth of the rings, by priority at the end, over that part; intervals over rings
 
 {table}
 
-All living rings: lift {_number(lift.all_rings)}. The tenth of highest probability: {_number(lift.surest_tenth)}. While
+All living rings: lift {_number(lift.all_rings)}. The tenth of highest probability: {_number(lift.surest_tenth)};
+of highest priority were every ring just seen: {_number(lift.without_recency)}. Accounts with known fraud fall
+silent, and priority counts recency: rings with known fraud were
+quiet for a median of {lift.quiet_days[0]:.0f} days at the end, the
+others for {lift.quiet_days[1]:.0f}. The
+{lift.listed.rings} rings of at least {LISTED}, which the queue shows unless asked for all, hold
+{lift.listed.users} users, {lift.listed.fraud} of them known fraud: {_number(lift.listed.lift)}. While
 the stream ran {lift.alerts} rings were alerted, with {lift.alerted_users} users, {lift.alerted_fraud} of them known
 fraud. {components}
 """

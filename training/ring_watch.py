@@ -43,6 +43,7 @@ class Watch:
     """What an engine said while the stream ran.
 
     Attributes:
+        since_ms: alerts, and users in rings at the alert line, count from here.
         found_ms: true ring -> end of the first commit after which a ring at the alert line was it.
         surest: true ring -> highest probability of a ring that was it at the time.
         alerts: judgement of each ring when it was alerted; a ring can be alerted more than once.
@@ -52,6 +53,7 @@ class Watch:
 
     truth: Truth
     line: float
+    since_ms: int = 0
     found_ms: dict[int, int] = field(default_factory=dict)
     surest: dict[int, float] = field(default_factory=dict)
     alerts: list[Judgement] = field(default_factory=list)
@@ -75,9 +77,9 @@ class Watch:
             probability = engine.rows[ring_serial(name)].probability
             users = [key_of[user] or "" for user in team.tolist()]
             verdict = self.truth.judge(users)
-            if name in alerted:
+            if name in alerted and now_ms > self.since_ms:
                 self.alerts.append(verdict)
-            if probability >= self.line:
+            if probability >= self.line and now_ms > self.since_ms:
                 self.called.update(users)
             if verdict.is_right:
                 self.surest[verdict.ring] = max(self.surest.get(verdict.ring, 0.0), probability)
