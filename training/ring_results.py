@@ -70,9 +70,9 @@ def _wrapped(paragraph: str) -> str:
     """Returns a paragraph in lines of at most `WIDTH`; headings and tables as they are, list items each by itself."""
     if paragraph[0] in "#|":
         return paragraph
-    items = paragraph.split("\n- ")
-    lines = [fill(items[0], WIDTH, subsequent_indent="  " if items[0].startswith("- ") else "")]
-    lines += [fill(f"- {item}", WIDTH, subsequent_indent="  ") for item in items[1:]]
+    first, *items = [" ".join(item.split()) for item in paragraph.split("\n- ")]
+    lines = [fill(first, WIDTH, subsequent_indent="  " if first.startswith("- ") else "")]
+    lines += [fill(f"- {item}", WIDTH, subsequent_indent="  ") for item in items]
     return "\n".join(lines)
 
 
@@ -250,7 +250,8 @@ fraud. {components}
 def _place(place: int | None, probability: float, rings: int) -> str:
     if place is None:
         return "no living ring lies in it"
-    return f"place {place} of {rings} in the queue, probability {probability:.4f}"
+    shown = "shown" if probability >= LISTED else "not shown unless asked for all"
+    return f"place {place} of {rings} in the queue, probability {probability:.4f}, {shown}"
 
 
 def _farms(farms: Farms | None) -> str:
