@@ -242,3 +242,24 @@ def arrivals_of(events: Sequence[Happening], delays: Sequence[int], partitions: 
     ]
     arrived = sorted([*openings, *placed], key=lambda row: row[:2])
     return [(partition, event) for _, _, partition, event in arrived]
+
+
+def is_settled(events: Sequence[Happening]) -> bool:
+    """Returns whether no two events of a user or an order are so far apart that lateness decides what they are.
+
+    A life that ends by silence is forgotten for good; a late event that would have joined it to the next one comes
+    too late for that. Links alone remember the run before.
+    """
+    rules = SMALL_RULES.limits
+    spans = {days * DAY_MS for days in (rules.user_days, rules.order_days, rules.transfer_days)}
+    times: dict[str, list[int]] = {}
+    for event in events:
+        for name in {event.user, event.other or "", f"order {event.order}"}:
+            times.setdefault(name, []).append(event.ts_ms)
+    return not any(
+        span <= later - earlier < span + LATENESS_MS
+        for moments in times.values()
+        for earlier in moments
+        for later in moments
+        for span in spans
+    )
