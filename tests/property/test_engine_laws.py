@@ -26,7 +26,9 @@ from support.journal import (
 from fraudgraph.engine import Engine, EngineRules, Outcome
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.graph.policy import DAY_MS
-from fraudgraph.rings.identity import ring_name
+from fraudgraph.rings.features import RING_FEATURES, RING_MONEY
+from fraudgraph.rings.identity import ring_name, ring_serial
+from fraudgraph.rings.members import member_probabilities
 from fraudgraph.stores.port import Store
 from fraudgraph.stores.sqlite.store import SqliteStore
 from fraudgraph.testing.canonical import GraphView, graph_view, measures_view, rings_view
@@ -307,3 +309,33 @@ def test_the_register_names_the_components(happenings: list[Happening], how: int
         assert {ring: size for ring, size in story.members.items() if size} == {
             ring_name(serial): len(team) for serial, team in rings.items()
         }
+
+
+@settings(max_examples=250, deadline=None)
+@given(events, salts, salts)
+def test_what_is_stored_of_a_ring_is_so_now(happenings: list[Happening], salt: int, how: int) -> None:
+    """Whatever changes a ring's looks, within it or around it, shows in the commit in which it happens."""
+    engine, store = start(), MemoryStore(SMALL_POLICY, SMALL_RULES.priority)
+    store.claim()
+    source = journal(happenings, salt)
+    for begin, end in pairwise(cuts(how, len(source.arrivals))):
+        store.commit(engine.apply(source.batch(begin, end)).delta)
+        state = store.load()
+        assert {row.ring_id for row in state.rings} == {ring_name(serial) for serial in engine.register.members}
+        rings = rings_view(engine)
+        measures = measures_view(engine, rings.values())
+        for row in state.rings:
+            serial = ring_serial(row.ring_id)
+            now = measures[rings[serial]]
+            scores = FakeScorer().score(np.array([[now[name] for name in RING_FEATURES]]))
+            assert row.probability == pytest.approx(scores.probability[0], abs=1e-6)
+            assert [row.value_at_risk_minor, row.currency, row.identifiers, row.first_seen_ms, row.last_seen_ms] == [
+                now[name] for name in RING_MONEY
+            ]
+            members = np.array([user for user, _ in state.members[row.ring_id]], np.int32)
+            stored = np.array([chance for _, chance in state.members[row.ring_id]])
+            chances = member_probabilities(
+                engine.graph, members, np.array([0, len(members)]), scores.probability, engine.watermark_ms
+            )
+            assert members.tolist() == engine.register.members[serial].tolist()
+            assert np.abs(chances - stored).max() < SMALL_RULES.score_epsilon + 1e-4
