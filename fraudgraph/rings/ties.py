@@ -34,6 +34,7 @@ from fraudgraph.rings.forest import (
     cut_ended,
     find_root,
     insert_tie,
+    insert_ties,
     new_forest,
     reserve_nodes,
     scatter_tree,
@@ -175,8 +176,11 @@ class Ties:
         tied = np.empty(room, np.int32)
         loosened = np.empty(room, np.int32)
         soft = np.empty(room, np.int32)
-        counts = np.zeros(3, np.int64)
-        retie(self.tables, self.forest, links, columns, idents, slots, now_ms, self._soft, tied, loosened, soft, counts)
+        renewed = np.empty(room, np.int32)
+        counts = np.zeros(4, np.int64)
+        retie(self.tables, links, columns, idents, slots, now_ms, self._soft, tied, loosened, soft, renewed, counts)
+        renewed = renewed[: counts[3]]
+        insert_ties(self.forest, 2 * links.user[renewed], 2 * links.ident[renewed] + 1, links.tie_ends_ms[renewed])
         nodes = [tied[: counts[0]]]
         if counts[2]:
             candidates = distinct(soft[: counts[2]])
@@ -231,7 +235,6 @@ class Ties:
 @njit(cache=True)
 def retie(
     tables: TieTables,
-    forest: Forest,
     links: Links,
     idents: Idents,
     changed: I32,
@@ -241,13 +244,14 @@ def retie(
     tied: I32,
     loosened: I32,
     soft: I32,
+    renewed: I32,
     counts: I64,
 ) -> None:
-    """Re-keys the hard ties of identifiers whose users changed and of used links.
+    """Re-keys the hard ties of identifiers whose users changed and of used links; the forest is told by the caller.
 
     Fills `tied` (user nodes with a new or longer tie, or with an identifier that became a hub or none), `loosened`
-    (users whose ties must be made again) and `soft` (users whose soft ties must be looked at), with `counts` `[3]` of
-    each.
+    (users whose ties must be made again), `soft` (users whose soft ties must be looked at) and `renewed` (links with a
+    new or longer tie), with `counts` `[4]` of each.
     """
     for ident in changed:
         kind, degree = idents.kind[ident], idents.degree[ident]
@@ -268,7 +272,7 @@ def retie(
         _note_hub(links, idents, ident, before, tied, counts)
         slot = idents.links[ident]
         while slot >= 0:
-            _rekey(forest, links, slot, max(hold, 0), now_ms, tied, loosened, counts)
+            _rekey(links, slot, max(hold, 0), now_ms, tied, loosened, renewed, counts)
             slot = links.next_of_ident[slot]
     for slot in slots:
         ident = links.ident[slot]
@@ -280,7 +284,7 @@ def retie(
                 soft[counts[2]] = links.user[slot]
                 counts[2] += 1
         elif idents.hold_ms[ident] > 0:
-            _rekey(forest, links, slot, idents.hold_ms[ident], now_ms, tied, loosened, counts)
+            _rekey(links, slot, idents.hold_ms[ident], now_ms, tied, loosened, renewed, counts)
 
 
 @njit(cache=True)
@@ -343,7 +347,7 @@ def _note_hub(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, cou
 
 @njit(cache=True)
 def _rekey(
-    forest: Forest, links: Links, slot: Int, hold_ms: Int, now_ms: Int, tied: I32, loosened: I32, counts: I64
+    links: Links, slot: Int, hold_ms: Int, now_ms: Int, tied: I32, loosened: I32, renewed: I32, counts: I64
 ) -> None:
     ends: Int = links.last_ms[slot] + hold_ms
     if hold_ms == 0 or ends <= now_ms:
@@ -353,10 +357,10 @@ def _rekey(
         before = -1
     links.tie_ends_ms[slot] = ends
     if ends > before:
-        node = 2 * links.user[slot]
-        insert_tie(forest, node, 2 * links.ident[slot] + 1, ends)
-        tied[counts[0]] = node
+        tied[counts[0]] = 2 * links.user[slot]
         counts[0] += 1
+        renewed[counts[3]] = slot
+        counts[3] += 1
     elif ends < before:
         loosened[counts[1]] = links.user[slot]
         counts[1] += 1
