@@ -27,7 +27,6 @@ from training.ring_truth import Truth, truth_of
 from training.ring_watch import Line, Watch, new_engine, run
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
-SIMULATED_SEED, PLANTED_SEED, HOSTILE_SEED = 70_001, 71_001, 72_001
 TICK_MS = 6 * HOUR_MS
 COMMIT_MS = 4 * HOUR_MS
 """Of a hostile world: about a thousand events a commit, as the shipped configuration has it."""
@@ -38,7 +37,7 @@ class Scale:
     """How much is run.
 
     Attributes:
-        worlds, planted, hostile: seeds of each part.
+        worlds, planted, hostile: how many seeds of each part, from its first one on.
         users, days: of a simulated world.
         members: accounts in planted rings, per seed.
     """
@@ -50,6 +49,17 @@ class Scale:
     days: int = 30
     members: int = 350
     hostility: Hostility = field(default_factory=Hostility)
+    first_seeds: tuple[int, int, int] = (70_001, 71_001, 73_001)
+
+    @property
+    def seeds(self) -> tuple[range, range, range]:
+        """Returns the seeds of the simulated, the planted and the hostile part."""
+        simulated, planted, hostile = self.first_seeds
+        return (
+            range(simulated, simulated + self.worlds),
+            range(planted, planted + self.planted),
+            range(hostile, hostile + self.hostile),
+        )
 
 
 FULL = Scale()
@@ -63,26 +73,26 @@ def evaluate(scale: Scale, data: Path) -> Results:
     planted = None
     if background is not None:
         cases = []
-        for seed in range(PLANTED_SEED, PLANTED_SEED + scale.planted):
+        for seed in scale.seeds[1]:
             lines, truth = plant(background, seed, scale.members)
             cases.append(case_of(lines, truth, DAY_MS, background.start_ms))
             _say(f"planted seed {seed}", cases[-1])
         planted = compare(cases, 7 * DAY_MS)
     return Results(
         scale=scale,
-        calibration_seeds=calibration_seeds(),
+        calibration_seeds=calibration_seeds(scale),
         simulated=simulated(scale),
         planted=planted,
         lift=lift(background) if background is not None else None,
         farms=farms(ecom) if ecom.is_dir() else None,
-        hostile=[hostile_figures(scale, seed) for seed in range(HOSTILE_SEED, HOSTILE_SEED + scale.hostile)],
+        hostile=[hostile_figures(scale, seed) for seed in scale.seeds[2]],
     )
 
 
 def simulated(scale: Scale) -> Comparison:
     """Returns the figures of the simulator's worlds."""
     cases = []
-    for seed in range(SIMULATED_SEED, SIMULATED_SEED + scale.worlds):
+    for seed in scale.seeds[0]:
         world = simulate(WorldSpec(seed=seed, users=scale.users, days=scale.days))
         cases.append(case_of(lines_of(world), truth_of(world), TICK_MS))
         _say(f"simulated seed {seed}", cases[-1])
@@ -133,12 +143,12 @@ def lines_of(world: World) -> list[Line]:
     return list(zip(world.events.ts.tolist(), lines, strict=True))
 
 
-def calibration_seeds() -> str:
+def calibration_seeds(scale: Scale) -> str:
     """Returns the seeds that the shipped calibration was made from, as its file tells."""
     told = tomllib.loads(files("fraudgraph.scoring").joinpath(FILE).read_text(encoding="utf-8")).get("provenance", {})
     spans = [told[name] for name in ("fit_seeds", "check_seeds") if name in told]
     for low, high in spans:
-        if any(low <= seed <= high for seed in range(SIMULATED_SEED, HOSTILE_SEED + 100)):
+        if any(low <= seed <= high for seeds in scale.seeds for seed in seeds):
             raise SystemExit(f"the calibration was made from seeds {low} to {high}, which are kept for the evaluation")
     return ", ".join(f"{low:,} to {high:,}" for low, high in spans) or "none: it is provisional"
 

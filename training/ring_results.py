@@ -77,12 +77,14 @@ def _wrapped(paragraph: str) -> str:
 
 
 def _preface(results: Results) -> str:
+    simulated, planted, hostile = results.scale.seeds
     return f"""
 # What the detector finds, ring by ring
 
 Written by `python -m training.evaluate_rings --out docs/results.md`; do not edit. Version {fraudgraph.__version__},
 link policy `{LinkPolicy().hash}`, evidence rules `{EvidenceRules().hash}`, alert line {LINE}. Nothing was tuned on
-these worlds; seeds of the calibration: {results.calibration_seeds}. No label is in any stream that is measured here,
+these worlds: seeds {_span(simulated)} (simulated), {_span(planted)} (planted), {_span(hostile)} (hostile); of the
+calibration {results.calibration_seeds}. No label is in any stream that is measured here,
 but for the simulated worlds' chargebacks, which reach a shop in their time.
 
 A group **is** a ring where the Jaccard overlap of their members is at least 0.5. Accounts that were taken over are
@@ -335,6 +337,10 @@ belongs to 1,000 honest users (`training/hostile.py`). Without → with the host
 
 {_table([*head, "time per event"], rows)}
 """
+
+
+def _span(seeds: range) -> str:
+    return f"{seeds[0]:,} to {seeds[-1]:,}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

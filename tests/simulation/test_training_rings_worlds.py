@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -76,5 +77,7 @@ def test_one_command_writes_the_note_and_says_what_was_not_measured(tmp_path: Pa
     assert text.count("Not measured") == 3
     for heading in ("Simulated shops", "Rings planted", "Real payments", "E-commerce", "Hostile"):
         assert f"## {heading}" in text
-    assert f"seeds of the calibration: {calibration_seeds()}" in text.replace("\n", " ")
+    assert f"of the calibration {calibration_seeds(scale)}" in text.replace("\n", " ")
+    with pytest.raises(SystemExit):
+        calibration_seeds(replace(scale, first_seeds=(1_000, 71_001, 73_001)))
     assert "nan" not in text
