@@ -12,6 +12,7 @@ from fraudgraph import __version__
 from fraudgraph.cli import (
     audit,
     config,
+    constraints,
     dead_letters,
     demo,
     doctor,
@@ -97,6 +98,7 @@ app.command(
     epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt",
     context_settings={"allow_extra_args": True},
 )(find.find)
+app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(dead_letters.commands, name="dead-letters")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)

@@ -19,10 +19,12 @@ from fraudgraph.cli.commands import (
     say,
 )
 from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
+from fraudgraph.cli.output import Column, print_table
 from fraudgraph.errors import UsageError
 
 if TYPE_CHECKING:
     from fraudgraph.cases.decisions import Decision
+    from fraudgraph.reports.model import RingReport
     from fraudgraph.settings import Settings
 
 
@@ -90,6 +92,39 @@ def undo(
     settings = effective_settings(store, config, overrides).settings
     recorded = give(settings, Undo(decision_id), author=author, wait=wait)
     say(recorded, {"undone": decision_id}, f"{decision_id} is undone", format)
+
+
+def read_decisions(settings: Settings, report: RingReport) -> list[Decision]:
+    """Returns the decisions about any of a ring's accounts, in order."""
+    from fraudgraph.app import open_reader
+
+    users = {user.user_id for user in report.snapshot.users}
+    with closing(open_reader(settings)) as reader:
+        return [decision for decision in reader.decisions() if not users.isdisjoint(decision.members)]
+
+
+def print_decisions(decisions: list[Decision]) -> None:
+    """Prints decisions under a report; nothing where there are none."""
+    from fraudgraph.rings.facts_words import count, minute
+
+    if not decisions:
+        return
+    titles = ("id", "said (UTC)", "who", "verdict", "about")
+    typer.echo("\nDecisions about these accounts")
+    print_table(
+        [*map(Column, titles), Column("why", folds=True)],
+        [
+            [
+                decision.decision_id,
+                minute(decision.ts_ms),
+                decision.author,
+                str(decision.verdict) if decision.stands else f"{decision.verdict} (undone)",
+                count(len(decision.members), "account"),
+                f"{decision.reason}: {decision.note}" if decision.note else decision.reason,
+            ]
+            for decision in decisions
+        ],
+    )
 
 
 def decision_json(decision: Decision) -> dict[str, object]:

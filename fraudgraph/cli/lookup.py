@@ -86,7 +86,7 @@ def look_up(reader: StoreReader, resolver: Callable[[], Resolver], question: Que
         key = value if secret is None else resolver().user(value)
         return _of_account(reader, asked, key, key if reader.find(EntityKind.USER, key) else None)
     kind = EntityKind[asked.upper()]
-    key_bytes, shown = _resolve(resolver(), kind, question)
+    key_bytes, shown = resolve(resolver(), kind, question)
     entity = reader.find(kind, key_bytes)
     if entity is None:
         return Answer(asked, shown, 0, [], [])
@@ -124,7 +124,12 @@ def _of_account(reader: StoreReader, asked: str, shown: str, user_id: str | None
     return Answer(asked, shown, 1, [account], reader.identifiers_of(user_id))
 
 
-def _resolve(resolver: Resolver, kind: EntityKind, question: Question) -> tuple[bytes, str]:
+def resolve(resolver: Resolver, kind: EntityKind, question: Question) -> tuple[bytes, str]:
+    """Returns pseudonym and mask of an identifier.
+
+    Raises:
+        UsageError: the value is none of its kind, or stands for nobody; the message does not repeat it.
+    """
     try:
         resolved = resolver.identifier(kind, question.value, question.country)
     except Rejected as rejected:

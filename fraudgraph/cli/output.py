@@ -108,12 +108,14 @@ class Column:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a table without rules.
+    """Writes a table without rules; control and invisible characters in it are shown as codes.
 
     In a pipe it is one line a row, however long. In a terminal the column that folds, which must be the last, goes
     under its row where there is no room for it beside.
     """
-    rows = list(rows)
+    from fraudgraph.reports.escape import plain
+
+    rows = [[plain(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _print_plain(columns, rows)
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudgraph.cli import decide
+from fraudgraph.cli import decide, history
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import (
     console,
@@ -134,6 +134,9 @@ commands.command(
     "decide",
     epilog="Example: fraudgraph rings decide R000001 confirmed --reason chargebacks --note 'bank says so'",
 )(decide.decide)
+commands.command("history", epilog="Example: fraudgraph rings history R000001 --store sqlite:///shop.db")(
+    history.history
+)
 commands.command("undo", epilog="Example: fraudgraph rings undo D000001 --store sqlite:///shop.db")(decide.undo)
 
 
@@ -143,23 +146,29 @@ def show(
     format: Annotated[
         ShowFormat, typer.Option("--format", help="Text for people, JSON for programs.")
     ] = ShowFormat.TEXT,
+    as_decided: Annotated[
+        str | None,
+        typer.Option("--as-decided", metavar="DECISION_ID", help="The evidence as it was kept with that decision."),
+    ] = None,
     store: StoreOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Shows one ring.
 
-    Its members, what ties them, the evidence, its history, and what to do next.
+    Its members, what ties them, the evidence, its history, and what to do next; and what was decided about them.
     """
-    report = _read_report(ring_id, effective_settings(store, config, overrides).settings)
-    if format is ShowFormat.JSON:
-        from fraudgraph.reports.json import report_json
+    from fraudgraph.cli.decide import print_decisions, read_decisions
 
-        print_json(report_json(report))
+    settings = effective_settings(store, config, overrides).settings
+    report = _read_report(ring_id, settings, as_decided)
+    if format is ShowFormat.JSON:
+        print_json(_document(report, settings))
         return
     from fraudgraph.reports.terminal import print_report
 
     print_report(report, console())
+    print_decisions(read_decisions(settings, report))
 
 
 @commands.command(epilog="Example: fraudgraph rings report R000001 --store sqlite:///shop.db --out ring.html")
@@ -187,16 +196,23 @@ def report(
     if picture is not None and picture.suffix not in (".png", ".svg"):
         raise UsageError(f"{picture} is no picture that can be drawn", do="Name a file that ends in .png or .svg.")
     format = format or _format_of(out)
-    read = _read_report(ring_id, effective_settings(store, config, overrides).settings)
+    settings = effective_settings(store, config, overrides).settings
+    read = _read_report(ring_id, settings)
     if format is ReportFormat.JSON:
-        from fraudgraph.reports.json import report_json
-
-        text = json_text(report_json(read))
+        text = json_text(_document(read, settings))
     else:
         text = render_report(read, str(format), picture=picture, beside=out)
     write_text(text, out)
     if picture is not None:
         write_bytes(draw_ring(read, picture.suffix), picture)
+
+
+def _document(report: RingReport, settings: Settings) -> dict[str, object]:
+    from fraudgraph.cli.decide import decision_json, read_decisions
+    from fraudgraph.reports.json import report_json
+
+    decisions = [decision_json(decision) for decision in read_decisions(settings, report)]
+    return {**report_json(report), "decisions": decisions}
 
 
 def _least(asked: float | None, otherwise: float) -> float:
@@ -212,17 +228,25 @@ def _format_of(out: Path | None) -> ReportFormat:
         raise UsageError(f"{out} does not say its format", do="Give --format md, html or json.") from None
 
 
-def _read_report(ring_id: str, settings: Settings) -> RingReport:
-    """Returns the report of a ring, under the id that it has now.
+def _read_report(ring_id: str, settings: Settings, as_decided: str | None = None) -> RingReport:
+    """Returns the report of a ring, under the id that it has now, or as it was kept with a decision.
 
     Raises:
-        UsageError: no ring has or had this id.
+        UsageError: no ring has or had this id, or nothing was kept.
     """
     from fraudgraph.app import open_reader
     from fraudgraph.reports.model import build_report
 
     with closing(open_reader(settings)) as reader:
         now = reader.resolve_ring(ring_id)
+        if as_decided is not None:
+            kept = reader.frozen(as_decided)
+            if kept is None or reader.resolve_ring(kept.ring_id) != now:
+                raise UsageError(
+                    f"no evidence of ring {ring_id} was kept with {as_decided!r}",
+                    do=f"`fraudgraph rings history {ring_id}` shows decisions; a false positive keeps none.",
+                )
+            return build_report(kept)
         snapshot = None if now is None else reader.snapshot(now)
     if snapshot is None:
         raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
