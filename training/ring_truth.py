@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -90,22 +90,14 @@ def linked_ms(uses: Iterable[tuple[int, str | int, object]], members: int = LINK
     Args:
         uses: (time, user, identifier).
     """
-    group: dict[object, set[str | int]] = {}
-    things: dict[int, list[object]] = defaultdict(list)
+    from networkx.utils import UnionFind
+
+    together, users = UnionFind(), set()
     for ts, user, thing in sorted(uses, key=lambda use: use[0]):
-        mine = group.setdefault(("user", user), {user})
-        if not things[id(mine)]:
-            things[id(mine)].append(("user", user))
-        theirs = group.get(thing)
-        if theirs is None:
-            group[thing] = mine
-            things[id(mine)].append(thing)
-        elif theirs is not mine:
-            mine |= theirs
-            for moved in things.pop(id(theirs)):
-                group[moved] = mine
-                things[id(mine)].append(moved)
-        if len(mine) >= members:
+        users.add(user)
+        together.union(("user", user), ("thing", thing))
+        group = together["user", user]
+        if sum(together["user", other] == group for other in users) >= members:
             return ts
     return None
 
