@@ -37,7 +37,7 @@ from fraudgraph.testing.memory_store import MemoryStore
 
 UNCUT = replace(SMALL_RULES, max_users=1000)
 
-events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=10, max_size=60).map(events_of).filter(is_settled)
+events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=15, max_size=80).map(events_of).filter(is_settled)
 salts = st.integers(0, 2**32 - 1)
 
 

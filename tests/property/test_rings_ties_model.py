@@ -87,7 +87,7 @@ def check(graph: HotGraph, ties: Ties, policy: LinkPolicy, now_ms: int) -> int:
 
 
 @settings(max_examples=1200, deadline=None)
-@given(st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=10, max_size=60).map(events_of), st.integers(0, 2**32 - 1))
+@given(st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=15, max_size=80).map(events_of), st.integers(0, 2**32 - 1))
 def test_components_equal_those_of_the_ties_made_anew(happenings: list[Happening], salt: int) -> None:
     graph, ties = HotGraph(SMALL_POLICY, SMALL_RULES.limits), Ties(SMALL_POLICY)
     soft, hubs, offset = 0, False, 0

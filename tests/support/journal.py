@@ -21,12 +21,12 @@ START_MS = 100 * DAY_MS
 
 SMALL_POLICY = LinkPolicy(
     kinds={
-        "device": KindPolicy(prior=0.95, hub_users=4, ttl_days=4),
+        "device": KindPolicy(prior=0.95, hub_users=5, ttl_days=4),
         "card": KindPolicy(prior=0.95, hub_users=3, ttl_days=6),
         "email": KindPolicy(prior=0.9, hub_users=2, ttl_days=6),
         "phone": KindPolicy(prior=0.9, hub_users=3, ttl_days=5),
         "address": KindPolicy(prior=0.45, hub_users=6, ttl_days=5),
-        "ip": KindPolicy(prior=0.3, hub_users=5, ttl_days=2),
+        "ip": KindPolicy(prior=0.4, hub_users=4, ttl_days=3),
     },
     rarity_per_band=0.9,
     locality_days=1,
@@ -158,7 +158,7 @@ def _label(place: int, event: Happening) -> LabelRow:
     )
 
 
-STEPS_MS = (0, 0, 0, HOUR_MS, HOUR_MS, 3 * HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, DAY_MS, DAY_MS + 1, 2 * DAY_MS)
+STEPS_MS = (0, 0, 0, 0, HOUR_MS, HOUR_MS, HOUR_MS, 3 * HOUR_MS, 7 * HOUR_MS, DAY_MS, DAY_MS + 1, 2 * DAY_MS)
 KINDS = (
     EntityKind.DEVICE,
     EntityKind.CARD,
@@ -183,7 +183,7 @@ TYPES = (
     EventType.LABEL,
 )
 PARTITIONS = 3
-USERS, IDENTIFIERS, ORDERS = 8, 2, 5
+USERS, IDENTIFIERS, ORDERS = 12, 3, 4
 EVENT_NUMBERS = 2**32
 """Any number below it is an event (`events_of`)."""
 
@@ -208,7 +208,9 @@ def events_of(numbers: Sequence[int]) -> list[Happening]:
         now_ms += STEPS_MS[choose(len(STEPS_MS))]
         kind = TYPES[choose(len(TYPES))]
         user = f"u{choose(USERS)}"
-        links = tuple(dict.fromkeys((KINDS[choose(len(KINDS))], str(choose(IDENTIFIERS))) for _ in range(choose(5))))
+        links = tuple(
+            dict.fromkeys((KINDS[choose(len(KINDS))], str(choose(IDENTIFIERS))) for _ in range(1 + choose(5)))
+        )
         other = f"u{choose(USERS)}"
         amount, currency = choose(4) * 100 + 1, (978, 840)[choose(2)]
         order, status = f"{choose(ORDERS)}", Status(choose(5))
