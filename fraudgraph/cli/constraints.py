@@ -19,6 +19,7 @@ from fraudgraph.errors import UsageError
 if TYPE_CHECKING:
     from fraudgraph.cases.constraints import Constraint
     from fraudgraph.events.kinds import EntityKind
+    from fraudgraph.reports.model import RingReport
     from fraudgraph.settings import Settings
     from fraudgraph.stores.port import StoreReader
 
@@ -123,7 +124,6 @@ def list_(
 ) -> None:
     """Lists the constraints in force, in the order in which they were added."""
     from fraudgraph.app import open_reader
-    from fraudgraph.rings.facts_words import minute
 
     with closing(open_reader(effective_settings(store, config, overrides).settings)) as reader:
         now_ms = int(reader.meta()["watermark_ms"])
@@ -131,25 +131,61 @@ def list_(
         if format is ListFormat.JSON:
             print_json({"constraints": [_document(reader, each) for each in found]})
         elif found:
-            columns = ["id", "kind", "on", "until (UTC)", "who", "said (UTC)", "reason"]
-            print_table(
-                [*map(Column, columns), Column("note", folds=True)],
-                [
-                    [
-                        each.constraint_id,
-                        str(each.kind) if each.holds_at(now_ms) else f"({each.kind})",
-                        " and ".join(_shown(reader, each)),
-                        "" if each.until_ms == NEVER_MS else minute(each.until_ms),
-                        each.author,
-                        minute(each.ts_ms),
-                        each.reason,
-                        each.note,
-                    ]
-                    for each in found
-                ],
-            )
+            _print(reader, found, now_ms)
     if not found:
         note("no constraint is in force" if not all_ else "no constraint was ever added")
+
+
+def constraints_json(settings: Settings, report: RingReport) -> list[dict[str, object]]:
+    """Returns the constraints in force on a ring's accounts and identifiers."""
+    from fraudgraph.app import open_reader
+
+    with closing(open_reader(settings)) as reader:
+        return [_document(reader, each) for each in _touching(reader, report)]
+
+
+def print_constraints(settings: Settings, report: RingReport) -> None:
+    """Prints the same under a report; nothing where there are none."""
+    from fraudgraph.app import open_reader
+
+    with closing(open_reader(settings)) as reader:
+        if found := _touching(reader, report):
+            typer.echo("\nConstraints on these accounts and identifiers")
+            _print(reader, found, report.snapshot.as_of_ms)
+
+
+def _touching(reader: StoreReader, report: RingReport) -> list[Constraint]:
+    snapshot = report.snapshot
+    touched = {user.user_id for user in snapshot.users} | {link.key for link in snapshot.links}
+    return [
+        each
+        for each in reader.constraints()
+        if each.holds_at(snapshot.as_of_ms) and not touched.isdisjoint((each.first, each.second))
+    ]
+
+
+def _print(reader: StoreReader, found: list[Constraint], now_ms: int) -> None:
+    """Prints constraints; those that hold no more in brackets."""
+    from fraudgraph.rings.facts_words import minute
+
+    print_table(
+        [
+            *map(Column, ("id", "kind", "on", "until (UTC)", "who", "said (UTC)")),
+            Column("why", folds=True),
+        ],
+        [
+            [
+                each.constraint_id,
+                str(each.kind) if each.holds_at(now_ms) else f"({each.kind})",
+                " and ".join(_shown(reader, each)),
+                "" if each.until_ms == NEVER_MS else minute(each.until_ms),
+                each.author,
+                minute(each.ts_ms),
+                f"{each.reason}: {each.note}" if each.note else each.reason,
+            ]
+            for each in found
+        ],
+    )
 
 
 def _about(

@@ -39,6 +39,7 @@ def link(
     The strongest path between them, with dates and counts, its weakest link marked.
     """
     from fraudgraph.app import open_reader
+    from fraudgraph.cases.constraints import in_force
     from fraudgraph.cli.lookup import user_secret
     from fraudgraph.rings.path import link_path
 
@@ -47,7 +48,16 @@ def link(
         user_secret(user_id, settings.identity.default_region or None, typed=True)
     with closing(open_reader(settings)) as reader:
         as_of_ms = int(reader.meta()["watermark_ms"])
-        search = link_path(reader, settings.links, user_a, user_b, as_of_ms=as_of_ms, max_depth=max_steps)
+        benign = in_force(reader.constraints(), as_of_ms).benign
+        search = link_path(
+            reader,
+            settings.links,
+            user_a,
+            user_b,
+            as_of_ms=as_of_ms,
+            max_depth=max_steps,
+            benign={key.hex() for key in benign},
+        )
     if format is Format.JSON:
         _print_json(search, user_a, user_b)
     elif search.path is None:

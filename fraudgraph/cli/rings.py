@@ -158,6 +158,7 @@ def show(
 
     Its members, what ties them, the evidence, its history, and what to do next; and what was decided about them.
     """
+    from fraudgraph.cli.constraints import print_constraints
     from fraudgraph.cli.decide import print_decisions, read_decisions
 
     settings = effective_settings(store, config, overrides).settings
@@ -169,6 +170,7 @@ def show(
 
     print_report(report, console())
     print_decisions(read_decisions(settings, report))
+    print_constraints(settings, report)
 
 
 @commands.command(epilog="Example: fraudgraph rings report R000001 --store sqlite:///shop.db --out ring.html")
@@ -208,11 +210,15 @@ def report(
 
 
 def _document(report: RingReport, settings: Settings) -> dict[str, object]:
+    from fraudgraph.cli.constraints import constraints_json
     from fraudgraph.cli.decide import decision_json, read_decisions
     from fraudgraph.reports.json import report_json
 
-    decisions = [decision_json(decision) for decision in read_decisions(settings, report)]
-    return {**report_json(report), "decisions": decisions}
+    return {
+        **report_json(report),
+        "decisions": [decision_json(decision) for decision in read_decisions(settings, report)],
+        "constraints": constraints_json(settings, report),
+    }
 
 
 def _least(asked: float | None, otherwise: float) -> float:

@@ -215,6 +215,8 @@ def _ties(found: tuple[Fact, ...], view: RingView) -> tuple[Tie, ...]:
 
 def _how_rare(i: Identifier) -> str:
     outside = i.users_total - len(i.links)
+    if i.benign:
+        return f"{count(i.users_total, 'user')}: harmless by {i.benign}"
     if i.hub:
         return f"{count(i.users_total, 'user')}: ties nobody"
     if not outside:

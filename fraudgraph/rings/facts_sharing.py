@@ -57,6 +57,8 @@ def shared_identifiers(view: RingView) -> Iterator[Draft]:
 
 def _outside(i: Identifier) -> str:
     outside = i.users_total - len(i.links)
+    if i.benign:
+        return f" and {count(outside, 'account')} outside it, and is harmless by {i.benign}: it ties nobody"
     if i.hub:
         return f" and {count(outside, 'account')} outside it, too many for it to tie anybody"
     return f" and {count(outside, 'account')} outside it" if outside else " and by nobody else"

@@ -66,6 +66,11 @@ class Identifier:
         return any(x.hub for x in self.links)
 
     @property
+    def benign(self) -> str:
+        """The analyst's constraint that says that it ties nobody; "" for none."""
+        return max(x.benign for x in self.links)
+
+    @property
     def ties(self) -> bool:
         """Whether it joins at least two members by hard ties."""
         return sum(x.ties for x in self.links) >= 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -109,7 +109,7 @@ class LinkPath:
 
 @dataclass(frozen=True, slots=True)
 class NotFollowed:
-    """An identifier that the search met and did not follow, and why: `hub`, `too-many-users` or `expired`."""
+    """An identifier that the search met and did not follow; `why`: `hub`, `benign-hub`, `too-many-users`, `expired`."""
 
     kind: EntityKind
     mask: str
@@ -144,6 +144,7 @@ def link_path(
     max_depth: int = 4,
     max_degree: int = 256,
     max_users: int = 20_000,
+    benign: Collection[str] = (),
 ) -> LinkSearch:
     """Returns the path between two accounts with the largest product of strengths; of equals the shorter.
 
@@ -156,6 +157,7 @@ def link_path(
         max_depth: identifiers on the path at most.
         max_degree: an identifier with more users is not followed, below the policy's own limit of its kind.
         max_users: accounts to look at before giving up.
+        benign: pseudonyms in hex of identifiers that tie nobody by an analyst's word.
 
     Raises:
         UsageError: an account is unknown, or both are the same.
@@ -165,7 +167,7 @@ def link_path(
     for which, user_id in (("first", user_a), ("second", user_b)):
         if reader.find(EntityKind.USER, user_id) is None:
             raise UsageError(f"the {which} account is not in the store", do="Check the user id, as the shop writes it.")
-    steps_of = _Steps(reader, policy, as_of_ms, max_degree)
+    steps_of = _Steps(reader, policy, as_of_ms, max_degree, benign)
     best: dict[tuple[str, int], float] = {(user_a, 0): 0.0}
     queue: list[tuple[float, int, str, tuple[PathStep, ...]]] = [(0.0, 0, user_a, ())]
     cheapest_steps: dict[str, int] = {}
@@ -192,11 +194,14 @@ def link_path(
 class _Steps(Generic[E]):
     """Steps from an account to accounts that share an identifier, with the caps; remembers what it left out."""
 
-    def __init__(self, reader: LinkReader[E], policy: LinkPolicy, as_of_ms: int, max_degree: int) -> None:
+    def __init__(
+        self, reader: LinkReader[E], policy: LinkPolicy, as_of_ms: int, max_degree: int, benign: Collection[str]
+    ) -> None:
         self._reader = reader
         self._policy = policy
         self._as_of_ms = as_of_ms
         self._max_degree = max_degree
+        self._benign = benign
         self._left_out: dict[tuple[EntityKind, str], NotFollowed] = {}
 
     def __call__(self, user_id: str) -> list[PathStep]:
@@ -222,7 +227,9 @@ class _Steps(Generic[E]):
     def _follows(self, entity: EntityLike, strength: float) -> bool:
         if entity.users < 2:
             return False
-        if entity.users > self._policy.kinds[entity.kind.label].hub_users:
+        if entity.key in self._benign:
+            why = "benign-hub"
+        elif entity.users > self._policy.kinds[entity.kind.label].hub_users:
             why = "hub"
         elif entity.users > self._max_degree:
             why = "too-many-users"

@@ -38,7 +38,8 @@ class SnapshotLink:
     """A member's use of an identifier.
 
     `users_active` counts all users of the identifier, in and outside the ring; `hub` says that it is shared
-    too widely to tie anybody; `strength` is in [0, 1]; `ties` says whether it is a hard tie.
+    too widely to tie anybody, or `benign`: harmless by that constraint of an analyst; `strength` is in [0, 1]; `ties`
+    says whether it is a hard tie.
     """
 
     user_id: str
@@ -52,6 +53,7 @@ class SnapshotLink:
     strength: float
     ties: bool
     hub: bool
+    benign: str = ""
 
 
 @dataclass(frozen=True, slots=True)

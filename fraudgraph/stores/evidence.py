@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fraudgraph import __version__
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.cases.constraints import Constraint
+from fraudgraph.cases.reasons import ConstraintKind
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.rings.snapshot import (
@@ -29,11 +31,24 @@ class Lens:
         policy: gives links their strength and their time to live.
         priority: gives rings their recency, their priority and their dormancy.
         as_of_ms: the watermark of the commit that is read.
+        benign: pseudonyms of identifiers that tie nobody by an analyst's word -> the constraint that says so.
     """
 
     policy: LinkPolicy
     priority: PriorityRules
     as_of_ms: int
+    benign: Mapping[bytes, str] = field(default_factory=dict)
+
+    def constrained(self, constraints: Iterable[Constraint]) -> Lens:
+        """Returns the lens under the constraints that are in force."""
+        return replace(
+            self,
+            benign={
+                bytes.fromhex(each.first): each.constraint_id
+                for each in constraints
+                if each.kind is ConstraintKind.BENIGN_HUB and each.holds_at(self.as_of_ms)
+            },
+        )
 
     def live_since_ms(self, kind: EntityKind) -> int:
         """Returns the earliest `last_ms` of a link of this kind that has not expired."""
@@ -58,8 +73,9 @@ class Lens:
         users_active: int,
     ) -> SnapshotLink:
         """Returns a live link with its strength as of the watermark."""
-        strength = self.policy.strength(kind.label, users_active, self.as_of_ms - last_ms)
-        hub = users_active > self.policy.kinds[kind.label].hub_users
+        benign = self.benign.get(key, "")
+        hub = bool(benign) or users_active > self.policy.kinds[kind.label].hub_users
+        strength = 0.0 if benign else self.policy.strength(kind.label, users_active, self.as_of_ms - last_ms)
         return SnapshotLink(
             user_id=user_id,
             kind=kind,
@@ -72,6 +88,7 @@ class Lens:
             strength=strength,
             ties=strength >= self.policy.theta and users_active > 1 and not hub,
             hub=hub,
+            benign=benign,
         )
 
     def snapshot(

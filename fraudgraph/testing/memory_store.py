@@ -323,7 +323,8 @@ class MemoryStore:
         """Does nothing: there is nothing to release."""
 
     def _lens(self) -> Lens:
-        return Lens(self._policy, self._priority, self.file.tables.watermark_ms)
+        lens = Lens(self._policy, self._priority, self.file.tables.watermark_ms)
+        return lens.constrained(self.file.tables.constraints.values())
 
     def _live_links(self) -> list[Record]:
         lens = self._lens()

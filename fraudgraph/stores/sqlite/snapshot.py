@@ -17,6 +17,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotUser,
 )
 from fraudgraph.stores.evidence import Lens, declined, transfer_kind
+from fraudgraph.stores.sqlite.cases import read_constraints
 from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SCHEMA_VERSION
 
@@ -41,6 +42,7 @@ def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnaps
     row = db.execute("SELECT * FROM ring_rows WHERE ring_id = ?", (ring_id,)).fetchone()
     if row is None:
         return None
+    lens = lens.constrained(read_constraints(db))
     lineage = db.execute(
         "SELECT what, at_ms, users_before, users_after, other_ring_id FROM lineage WHERE ring_id = ? ORDER BY id",
         (ring_id,),
