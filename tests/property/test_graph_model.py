@@ -24,6 +24,7 @@ from support.journal import (
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.interning import key_bytes
+from fraudgraph.graph.links import add_link, new_links, reserve_links, use_link
 from fraudgraph.graph.orders import OWNED
 from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.graph.users import COUNTS
@@ -252,3 +253,27 @@ def test_transfers_add_up_by_pair_kind_and_currency(happenings: list[Happening],
     }
     assert found == expected
     assert len(graph.transfers) == len(expected)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.lists(st.sampled_from([0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12]), min_size=1, max_size=20),
+    st.lists(st.integers(0, 4), min_size=20, max_size=20),
+)
+def test_runs_of_one_link_do_not_depend_on_the_order_of_arrival(steps: list[int], delays: list[int]) -> None:
+    """Gaps at, just below and just above the time to live of ten; late uses that join two runs."""
+    ttl_ms, lateness_ms = 10, 5
+    times = np.cumsum(steps).tolist()
+    arrival = sorted(range(len(times)), key=lambda i: times[i] + delays[i])
+    links, heads = reserve_links(new_links(4), 1), [np.full(1, -1, np.int32) for _ in range(2)]
+    slot = add_link(links, *heads, 0, 0, times[arrival[0]], 1 << arrival[0] % 10, ttl_ms)
+    for i in arrival[1:]:
+        use_link(links, slot, times[i], 1 << i % 10, ttl_ms)
+    *_, last = found = runs(times, ttl_ms)
+    assert [links.first_ms[slot], links.last_ms[slot], links.uses[slot]] == [last[0], last[-1], len(last)]
+    assert links.sources[slot] & 0xFFFF == sum({1 << i % 10 for i, moment in enumerate(times) if moment >= last[0]})
+    # The run before counts for as long as a late use can join it.
+    if len(found) > 1 and found[-2][-1] + ttl_ms > times[-1] - lateness_ms:
+        before = found[-2]
+        row = [links.prev_first_ms[slot], links.prev_last_ms[slot], links.prev_uses[slot]]
+        assert row == [before[0], before[-1], len(before)]
