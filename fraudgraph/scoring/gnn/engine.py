@@ -1,0 +1,281 @@
+"""The incremental engine: keeps every output of the network exact while links, features and hubs change.
+
+Only the change of an embedding travels (Ripple, ICDCS 2025; InkStream, IPDPS 2025): what is cached are weighted sums,
+not means, and messages already multiplied, `W · h`. What differs from those papers: layer 1 comes from tables, since h⁰
+is a sum of encoder rows; rows on which no output depends are not kept; nodes of many links do not push their last
+message, their neighbours pull it when they are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fraudgraph.errors import ConfigurationError
+from fraudgraph.graph.types import F64, I8, I32, I64
+from fraudgraph.scoring.gnn.kernels import (
+    change_features,
+    read_embeddings,
+    read_logits,
+    rescale,
+    run,
+)
+from fraudgraph.scoring.gnn.model import F32, NetworkWeights
+from fraudgraph.scoring.gnn.state import (
+    DIRTY,
+    KIND,
+    LINK_TOP,
+    LINKS,
+    PUSHED,
+    REFRESHED,
+    ROW_TOP,
+    SERIAL,
+    SLOT_TOP,
+    SLOTS,
+    grow,
+    grow_nodes,
+    new_model,
+    new_state,
+)
+
+PULL_DEGREE: Final = 100
+"""More links than this on one side, and the last message is pulled. The trial's break-even; any value is exact."""
+
+HALF_LIVES: Final = 60
+"""float32 holds 2^-126 … 2^127: weights are rescaled when they reach 2^60, and a link older by as much is refused."""
+
+_NOTHING: Final = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """Nodes that are new or whose features changed; applied before a batch's links.
+
+    Attributes:
+        node: `[n]` int32, numbers of the caller's choice from 0, dense.
+        kind: `[n]` int8, index in the schema.
+        bands: `[n, f]` int32, f the most features that a kind has; what a kind does not have is ignored.
+    """
+
+    node: I32
+    kind: I8
+    bands: I32
+
+
+@dataclass(frozen=True, slots=True)
+class LinkBatch:
+    """Operations in order.
+
+    Attributes:
+        op: `[n]` int8 of `kernels`: PUT (a new link, or another last use), REMOVE (nothing where there is none), MUTE
+            and UNMUTE (node `a` stops or begins to link), FORGET (node `a`, which has no links, is dropped).
+        family: `[n]` index in the schema, for links.
+        a, b: `[n]` int32 nodes at side 0 and side 1.
+        last_ms: `[n]` int64 last use of a link that is put; None where the schema has no half-life.
+    """
+
+    op: I8
+    family: I32
+    a: I32
+    b: I32
+    last_ms: I64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """Outputs whose score may have moved, each once, in no order.
+
+    Neighbours of a node that is pulled from are not listed when only that node's message moved: `logits` reads them.
+
+    Attributes:
+        nodes: `[n]` int32.
+        logits: `[n]` float32, p · h^L + c: the logit without the head's own features.
+    """
+
+    nodes: I32
+    logits: F32
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the engine holds and did.
+
+    Attributes:
+        bytes: memory of what is in use.
+        pushed: rows that messages were added to; refreshed: slots that were added up anew (`sums`).
+    """
+
+    links: int
+    slots: int
+    bytes: int
+    pushed: int
+    refreshed: int
+
+
+class IncrementalNetwork:
+    """One network over one graph; one writer, no thread safety.
+
+    Args:
+        weights: the numbers and their schema.
+        pull_degree: from more links than this on one side on, a node's last message is pulled at read.
+        nodes, links: how many to make room for to begin with.
+    """
+
+    def __init__(
+        self, weights: NetworkWeights, *, pull_degree: int = PULL_DEGREE, nodes: int = 1024, links: int = 1024
+    ) -> None:
+        schema = weights.schema
+        self.weights = weights
+        self._model = new_model(weights, pull_degree)
+        self._state = new_state(schema, nodes=nodes, links=links)
+        sides = schema.sides
+        self._side = np.array(
+            [next(i for i, side in enumerate(sides) if side.family == f) for f in range(len(schema.families))], np.int32
+        )
+        counts = [len(kind.bands) for kind in schema.kinds]
+        self._offsets = np.zeros((len(counts), max(counts)), np.int32)
+        self._bands = np.full((len(counts), max(counts)), np.iinfo(np.int32).max, np.int32)
+        for kind, count in enumerate(counts):
+            self._offsets[kind, :count] = schema.row_offsets(kind)
+            self._bands[kind, :count] = schema.kinds[kind].bands
+        self._start_ms: int | None = None
+        self._room = np.zeros(3, np.int64)
+        self._no_weights = np.ones(0, np.float32)
+
+    def apply(self, links: LinkBatch | None, features: FeatureBatch | None = None) -> Affected:
+        """Applies a batch and returns the outputs that it touched, with their logits.
+
+        Raises:
+            ConfigurationError: an operation names a node that is not there or is of another kind than its family
+                joins; a feature lies outside of its bands; a link is older than the oldest that can be weighed. What
+                stands before it in the batch may be applied.
+        """
+        self._state.counters[SERIAL] += 1
+        self._state.counters[DIRTY] = 0
+        if features is not None:
+            self._apply_features(features)
+        if links is None:
+            op, side, a, b = np.empty(0, np.int8), _NOTHING, _NOTHING, _NOTHING
+            weight = self._no_weights
+        else:
+            op, side, a, b = links.op, self._side[links.family], links.a, links.b
+            weight = self._weigh(links)
+            if len(op):
+                top = max(int(a.max()), int(b.max()))
+                if top >= len(self._state.nodes) or min(int(a.min()), int(b.min())) < 0:
+                    raise ConfigurationError(
+                        "a link names a node that was never given", do="Give every node's features before its links."
+                    )
+        start = 0
+        while True:
+            found = run(self._model, self._state, op, side, a, b, weight, start, self._room)
+            if found >= 0:
+                return Affected(self._state.dirty[:found].copy(), self._state.logit[:found].copy())
+            if self._room[0] < 0:
+                raise ConfigurationError(
+                    f"operation {-1 - found} of a batch names a node that is not there, has links, or is of a kind "
+                    "that its family does not join",
+                    do="Give nodes before their links, and remove links before their nodes.",
+                )
+            start = -1 - found
+            slots, halves, rows = (int(need) for need in self._room)
+            self._state = grow(self._state, slots, halves, rows)
+
+    def logits(self, nodes: I32) -> F32:
+        """Returns exact logits without the head's own features, `[n]`, pulled from hubs where need be.
+
+        Raises:
+            ConfigurationError: a node is unknown, or no output.
+        """
+        out = np.empty(len(nodes), np.float32)
+        self._check_read(int(read_logits(self._model, self._state, nodes, out)), nodes)
+        return out
+
+    def probabilities(self, nodes: I32, head_features: F32) -> F64:
+        """Returns probabilities, `[n]`, with the head's own features as of now, `[n, x]`."""
+        logits = self.logits(nodes).astype(np.float64) + head_features.astype(np.float64) @ self.weights.head_x
+        out: F64 = 1.0 / (1.0 + np.exp(-logits))
+        return out
+
+    def embeddings(self, nodes: I32, layer: int | None = None) -> F32:
+        """Returns h of a layer (the last one by default), `[n, d]`.
+
+        Raises:
+            ConfigurationError: a node is unknown, or no output depends on its kind at that layer.
+        """
+        schema = self.weights.schema
+        out = np.empty((len(nodes), schema.width), np.float32)
+        layer = schema.layers if layer is None else layer
+        self._check_read(int(read_embeddings(self._model, self._state, layer, nodes, out)), nodes)
+        return out
+
+    def figures(self) -> Figures:
+        """Returns what is held, in numbers."""
+        state, counters = self._state, self._state.counters
+        used = (
+            counters[SLOT_TOP] * state.slots.strides[0]
+            + counters[LINK_TOP] * state.links.strides[0]
+            + counters[ROW_TOP] * state.rows.strides[0]
+            + np.count_nonzero(state.nodes[:, KIND] >= 0) * (state.nodes.strides[0] + 8)
+        )
+        return Figures(
+            links=int(counters[LINKS]),
+            slots=int(counters[SLOTS]),
+            bytes=int(used),
+            pushed=int(counters[PUSHED]),
+            refreshed=int(counters[REFRESHED]),
+        )
+
+    def _check_read(self, count: int, nodes: I32) -> None:
+        if count < len(nodes):
+            raise ConfigurationError(
+                f"node {int(nodes[count])} has no embedding here",
+                do="Read nodes that were given, of a kind that the network's schema has as an output.",
+            )
+
+    def _apply_features(self, features: FeatureBatch) -> None:
+        if not len(features.node):
+            return
+        bands = self._bands[features.kind]
+        if (features.bands < 0).any() or (features.bands >= bands).any() or int(features.node.min()) < 0:
+            raise ConfigurationError(
+                "a feature lies outside of the bands that the network knows", do="Clip features to the schema's bands."
+            )
+        top = int(features.node.max()) + 1
+        if top > len(self._state.nodes):
+            self._state = grow_nodes(self._state, top)
+        known = self._state.nodes[features.node, KIND]
+        if ((known >= 0) & (known != features.kind)).any():
+            raise ConfigurationError("a node changes its kind", do="Forget it first, or use another number.")
+        rows = int(self._state.counters[ROW_TOP]) + int(self._model.node_rows[features.kind].sum())
+        if rows > len(self._state.rows):
+            self._state = grow(self._state, 0, 0, rows)
+        change_features(
+            self._model, self._state, features.node, features.kind, features.bands + self._offsets[features.kind]
+        )
+
+    def _weigh(self, links: LinkBatch) -> F32:
+        """Returns weights against the present start of the scale, which moves when they grow too large."""
+        half_life_ms = self.weights.schema.half_life_ms
+        if half_life_ms is None or links.last_ms is None or not len(links.op):
+            if len(self._no_weights) < len(links.op):
+                self._no_weights = np.ones(len(links.op), np.float32)
+            return self._no_weights
+        if self._start_ms is None:
+            self._start_ms = int(links.last_ms.max())
+        ages = (links.last_ms - self._start_ms) / half_life_ms
+        if float(ages.max()) > HALF_LIVES:
+            steps = int(ages.max())
+            rescale(self._model, self._state, 2.0**-steps)
+            self._start_ms += steps * half_life_ms
+            ages -= steps
+        if float(ages.min()) < -HALF_LIVES:
+            raise ConfigurationError(
+                f"a link is {-float(ages.min()):.0f} half-lives older than the newest, the network weighs up to "
+                f"{HALF_LIVES}",
+                do="Let links expire earlier than that, or train with a longer half-life.",
+            )
+        weights: F32 = np.exp2(ages).astype(np.float32)
+        return weights
