@@ -1,0 +1,1 @@
+"""Real servers for tests and for trying fraudgraph out: plain processes on loopback, from the makers' own jars."""
