@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.settings import KEY_VARIABLE, Settings
+from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from fraudgraph.daemon import Daemon
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
     from fraudgraph.stores.port import Store, StoreReader
+    from fraudgraph.streams.kafka import KafkaStream
     from fraudgraph.streams.port import Stream
 
 MINUTE_MS = 60_000
@@ -128,17 +129,62 @@ def open_ingest(
     Raises:
         ConfigurationError, DependencyError, StoreError: one of them cannot be used; the message says why.
     """
+    from fraudgraph.streams.files import FileStream
+
+    with closing(FileStream(paths)) as stream, _open_ingest(settings, stream, environment) as ready:
+        yield ready
+
+
+@contextmanager
+def open_kafka(
+    settings: Settings, *, until_end: bool = False, environment: Mapping[str, str] = os.environ
+) -> Iterator[tuple[Ingest, KafkaStream]]:
+    """Opens the configured topics and the store as `open_ingest` does; brokers are first met when the daemon runs.
+
+    Args:
+        until_end: the daemon's run ends once what is in the topics at its start is read.
+
+    Raises:
+        ConfigurationError, DependencyError, StoreError: one of them cannot be used; the message says why.
+    """
+    from fraudgraph.streams.kafka import KafkaAccess, KafkaStream
+
+    kafka = settings.kafka
+    if not kafka.bootstrap:
+        raise ConfigurationError(
+            "kafka.bootstrap is not set", do="Give --config configs/production.toml, or --set kafka.bootstrap=HOST:PORT."
+        )
+    access = KafkaAccess(
+        bootstrap=kafka.bootstrap,
+        security_protocol=kafka.security_protocol,
+        sasl_mechanism=kafka.sasl_mechanism,
+        username=kafka.username,
+        password=environment.get(KAFKA_PASSWORD_VARIABLE, ""),
+        ca_file=kafka.ca_file,
+        certificate_file=kafka.certificate_file,
+        key_file=kafka.key_file,
+    )
+    stream = KafkaStream(
+        access,
+        [name.strip() for name in kafka.topics.split(",")],
+        group=kafka.group,
+        until_end=until_end,
+        poll_wait_ms=kafka.poll_wait_ms,
+        fetch_max_bytes=kafka.fetch_max_bytes,
+    )
+    with closing(stream), _open_ingest(settings, stream, environment) as ready:
+        yield ready, stream
+
+
+@contextmanager
+def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, str]) -> Iterator[Ingest]:
+    """Opens the store for a daemon that reads a stream, and the store's commands beside it."""
     from fraudgraph.stores.command_stream import CommandStream
     from fraudgraph.stores.lock import at_work
     from fraudgraph.stores.url import sqlite_path
-    from fraudgraph.streams.files import FileStream
     from fraudgraph.streams.merged import MergedStream
 
-    with (
-        closing(FileStream(paths)) as stream,
-        _open_writer(settings, environment) as writer,
-        at_work(sqlite_path(settings.store.url)),
-    ):
+    with _open_writer(settings, environment) as writer, at_work(sqlite_path(settings.store.url)):
         daemon = _make_daemon(settings, MergedStream(stream, CommandStream(writer.store)), writer)
         yield Ingest(daemon, writer.store, writer.key_made)
 

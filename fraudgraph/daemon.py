@@ -82,7 +82,8 @@ class Daemon:
         self._stream.seek(state.positions)
         totals.watermark_ms = state.watermark_ms
         while not self._stopping and (raw := self._stream.poll(self._batch_events)) is not None:
-            self._step(raw, totals)
+            if len(raw) or raw.damaged or raw.ended:  # a stream that waits for its next record is no commit
+                self._step(raw, totals)
             if on_progress is not None:
                 on_progress(totals)
         totals.stopped = self._stopping

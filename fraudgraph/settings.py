@@ -22,7 +22,11 @@ ENVIRONMENT_PREFIX = "FRAUDGRAPH_"
 KEY_VARIABLE = "FRAUDGRAPH_KEY"
 CONFIG_VARIABLE = "FRAUDGRAPH_CONFIG"
 AUTHOR_VARIABLE = "FRAUDGRAPH_AUTHOR"
-_NOT_KNOBS = frozenset({KEY_VARIABLE, CONFIG_VARIABLE, AUTHOR_VARIABLE})
+KAFKA_PASSWORD_VARIABLE = "FRAUDGRAPH_KAFKA_PASSWORD"
+_TEST_KAFKA_VARIABLE = "FRAUDGRAPH_TEST_KAFKA"
+_NOT_KNOBS = frozenset(
+    {KEY_VARIABLE, CONFIG_VARIABLE, AUTHOR_VARIABLE, KAFKA_PASSWORD_VARIABLE, _TEST_KAFKA_VARIABLE}
+)
 
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
@@ -59,6 +63,23 @@ class IngestSettings:
     """The size of a commit."""
 
     batch_events: Annotated[int, Meta(ge=1, le=1_000_000)] = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaSettings:
+    """The topics that the daemon reads; the password comes from the environment only."""
+
+    bootstrap: str = ""
+    topics: Annotated[str, Meta(min_length=1)] = "shop-events"
+    group: Annotated[str, Meta(min_length=1)] = "fraudgraph"
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    username: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    poll_wait_ms: Annotated[int, Meta(ge=1, le=10_000)] = 250
+    fetch_max_bytes: Annotated[int, Meta(ge=1024)] = 16_777_216
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,7 @@ class Settings:
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
     links: LinkPolicy = field(default_factory=LinkPolicy)
     memory: MemorySettings = field(default_factory=MemorySettings)
     rings: RingSettings = field(default_factory=RingSettings)

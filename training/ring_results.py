@@ -84,7 +84,8 @@ def _preface(results: Results) -> str:
 Written by `python -m training.evaluate_rings --out docs/results.md`; do not edit. Version {fraudgraph.__version__},
 link policy `{LinkPolicy().hash}`, evidence rules `{EvidenceRules().hash}`, alert line {LINE}. Nothing was tuned on
 these worlds: seeds {_span(simulated)} (simulated), {_span(planted)} (planted), {_span(hostile)} (hostile); of the
-calibration {results.calibration_seeds}. No label is in any stream that is measured here,
+calibration {results.calibration_seeds}. The weights of the evidence are judgement, made after reading the calibration's
+worlds and, without their labels, candidates of the real data. No label is in any stream that is measured here,
 but for the simulated worlds' chargebacks, which reach a shop in their time.
 
 A group **is** a ring where the Jaccard overlap of their members is at least 0.5. Accounts that were taken over are
@@ -159,7 +160,7 @@ chargebacks taken out, and {compared.worlds} times rings of about {scale.members
 days: {sum(compared.rings.values())} rings, of which {compared.linked} ever show three linked accounts. Alerts count
 from the first of these days. `training/planted.py` says how. The platform records cards and devices by the day, and
 transfers: most of what gives a ring away in a shop (declines, refunds, signups) is not there.
-Real fraud in the background counts as honest.
+Real fraud in the background counts as honest. All seeds share that one background: no interval speaks for another one.
 
 {_compared(compared)}
 """
@@ -334,6 +335,7 @@ def _hostile(figures: list[HostileFigures]) -> str:
 
 A kiosk that 5,000 people use, a carrier behind a /16, a device id that 800 browsers share, a ring that uses what
 belongs to 1,000 honest users (`training/hostile.py`). Without → with the hostile events; a ring may have {limit} users.
+Worlds of this kind, with other seeds, were read while the detector was made.
 
 {_table([*head, "time per event"], rows)}
 """

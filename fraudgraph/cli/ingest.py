@@ -66,7 +66,7 @@ def run_ingest(settings: Settings, paths: list[str]) -> tuple[Totals, int]:
             note("with it pseudonyms lead to people, without it nothing can be added or looked up")
         with progress_bar("ingesting") as show, _stopping(ready):
             totals = ready.daemon.run(_progress(show))
-        return totals, len(ready.store.rings())
+        return totals, len(ready.store.rings(min_probability=settings.alerts.list_min_probability))
 
 
 def summarise(totals: Totals, rings: int) -> None:

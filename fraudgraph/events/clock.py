@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.events.batch import ArrivedCommand, DeadLetter, DecodedBatch
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.slicing import concatenate, hold_back, take_commands
+from fraudgraph.kernels import njit
 
 HOUR_MS = 3_600_000
 NO_TIME = -1

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.types import I32, I64, Int
+from fraudgraph.kernels import njit
 
 
 class Heap(NamedTuple):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
@@ -38,6 +37,7 @@ from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.graph.transfers import Transfers
 from fraudgraph.graph.types import I32, I64, U8, Bool, Int
 from fraudgraph.graph.users import count_activity, forget_silent, new_users, reserve_users
+from fraudgraph.kernels import njit
 
 _CHUNK = 65_536
 _ORDER_LIKE = (int(EventType.ORDER), int(EventType.REFUND), int(EventType.CHARGEBACK))

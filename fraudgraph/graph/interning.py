@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.graph.types import I32, I64, U64, Bool, Int
+from fraudgraph.kernels import njit
 
 _EMPTY = -1
 Column = TypeVar("Column", bound=npt.NDArray[Any])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.events.kinds import EventType
 from fraudgraph.graph.heap import KeyedHeap, keyed_put, keyed_remove, new_keyed_heap, reserve_items
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.types import I32, I64, U8, U16, Bool, Int
+from fraudgraph.kernels import njit
 
 _ORDER, _REFUND, _CHARGEBACK = int(EventType.ORDER), int(EventType.REFUND), int(EventType.CHARGEBACK)
 

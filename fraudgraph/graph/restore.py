@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.graph.heap import Heap, keyed_put
@@ -16,6 +15,7 @@ from fraudgraph.graph.links import Links, enlist, new_links, place_slots, table_
 from fraudgraph.graph.orders import Orders, list_order, new_orders, reserve_orders
 from fraudgraph.graph.types import I32, I64, U8, Int
 from fraudgraph.graph.users import COUNTS, new_users
+from fraudgraph.kernels import njit
 
 Rows = dict[str, npt.NDArray[np.generic]]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.events.kinds import EventType, Status
 from fraudgraph.graph.heap import Heap, heap_pop, heap_push, heap_replace_top, new_heap, reserve_heap
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.types import I8, I32, I64, U8, Int
+from fraudgraph.kernels import njit
 
 COUNTS = (
     "logins",

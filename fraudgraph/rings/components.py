@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.types import I32, I64, U64, Bool, Int
+from fraudgraph.kernels import njit
 from fraudgraph.rings.forest import Forest, collect_tree, find_root
 from fraudgraph.rings.processor import prefetch, trailing_zeros
 

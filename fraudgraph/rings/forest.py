@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.graph.types import I32, I64, Int
+from fraudgraph.kernels import njit
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.rings.wheel import (
     BLOCK,

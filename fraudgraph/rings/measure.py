@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.hot import HotGraph, Idents
@@ -25,6 +24,7 @@ from fraudgraph.graph.users import (
     TRANSFERS_OUT,
     Users,
 )
+from fraudgraph.kernels import njit
 from fraudgraph.rings.features import FEATURE_INDEX, RING_FEATURES, RING_MONEY
 
 _DAY_MS = 86_400_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.hot import HotGraph, Idents
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.types import F64, I32, I64, Int
 from fraudgraph.graph.users import CHARGEBACKS, DECLINED, Users
+from fraudgraph.kernels import njit
 
 _LATE_MS = 30 * 86_400_000
 # Log-odds beside the ring's own, for what speaks for or against one member. They only order members within a ring:

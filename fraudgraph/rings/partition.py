@@ -7,11 +7,11 @@ import random
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.types import I32, I64, Int
+from fraudgraph.kernels import njit
 
 if TYPE_CHECKING:
     import igraph

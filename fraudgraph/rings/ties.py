@@ -20,7 +20,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
@@ -28,6 +27,7 @@ from fraudgraph.graph.interning import grown
 from fraudgraph.graph.links import Links, find_slot
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy, band
 from fraudgraph.graph.types import F64, I32, I64, Bool, Int
+from fraudgraph.kernels import njit
 from fraudgraph.rings.forest import (
     Forest,
     collect_tree,

@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.types import I64, Int
+from fraudgraph.kernels import njit
 
 BLOCK: Final = 32
 """Entries in a block."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.kernels import njit
 from fraudgraph.rings.features import FEATURE_INDEX, RING_FEATURES
 
 F64 = npt.NDArray[np.float64]

@@ -173,10 +173,17 @@ def test_two_of_a_family_together_are_a_coincidence_and_four_accounts_are_not() 
 
 
 def test_a_wide_loose_group_speaks_against_and_its_size_no_longer_for() -> None:
-    loose = rows(users=80, max_share=0.1, shared_devices=40, shared_cards=30)
-    tight = rows(users=80, max_share=0.9, shared_devices=40, shared_cards=30)
+    loose = rows(users=40, max_share=0.1, shared_devices=40, shared_cards=30)
+    tight = rows(users=40, max_share=0.9, shared_devices=40, shared_cards=30)
     assert total(loose) < 0.0 < total(tight)
     assert added("large-group", users=80, max_share=0.1) == 0.0
+
+
+def test_a_device_of_a_crowd_is_a_kiosk_and_one_of_a_dozen_is_not() -> None:
+    assert added("crowd", users=25, max_share=1.0) == 0.0
+    assert -RULES.crowd < added("crowd", users=40, max_share=1.0) < 0.0
+    assert added("crowd", users=200, max_share=1.0) == -RULES.crowd
+    assert added("crowd", users=200, max_share=0.1) == 0.0, "many accounts with little in common are a sprawl"
 
 
 def test_returns_of_a_fashion_shop_say_nothing_until_most_comes_back() -> None:

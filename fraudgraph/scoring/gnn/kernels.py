@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.types import I8, I32, I64, Int
+from fraudgraph.kernels import njit
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.gnn.slots import (

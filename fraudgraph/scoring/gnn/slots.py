@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from fraudgraph.graph.types import Int
+from fraudgraph.kernels import njit
 from fraudgraph.scoring.gnn.state import (
     BACK,
     BASE,

@@ -194,8 +194,6 @@ def _views(nodes: I32, slots: I32, links: I32, rows: F32) -> dict[str, Any]:
         "links_f32": links.view(np.float32),
         "rows": rows,
         "rows_i32": rows.view(np.int32),
-        "dirty": np.empty(len(nodes), np.int32),
-        "logit": np.empty(len(nodes), np.float32),
     }
 
 
@@ -213,6 +211,8 @@ def new_state(schema: NetworkSchema, *, nodes: int = 1024, links: int = 1024) ->
             np.zeros((4 * links, 3), np.int32),
             _aligned_rows(2 * links, schema.width),
         ),
+        dirty=np.empty(nodes, np.int32),
+        logit=np.empty(nodes, np.float32),
         link_free=np.full(32, -1, np.int32),
         row_free=np.full(16, -1, np.int32),
         scratch=np.zeros((4, schema.width), np.float32),
@@ -225,7 +225,9 @@ def grow_nodes(state: State, nodes: int) -> State:
     before = len(state.nodes)
     columns = grown(state.nodes, max(nodes, before * 3 // 2))
     columns[before:, [FIRST, KIND, OWN]] = -1
-    return state._replace(**_views(columns, state.slots, state.links, state.rows))
+    return state._replace(
+        nodes=columns, dirty=grown(state.dirty, len(columns)), logit=np.empty(len(columns), np.float32)
+    )
 
 
 def grow(state: State, slots: int, links: int, rows: int) -> State:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from fraudgraph.graph.types import Int
+from fraudgraph.kernels import njit
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.gnn.state import (
