@@ -40,6 +40,7 @@ REASONS: tuple[str, ...] = (
     "household-like",
     "clean-record",
     "sprawl",
+    "crowd",
 )
 
 
@@ -99,6 +100,8 @@ class EvidenceRules:
             labels: an account that keeps paying for its goods is a customer.
         sprawl, sprawl_users, sprawl_share: many accounts, and no identifier holds more than a small part of them: a
             chain of chance meetings rather than a plan.
+        crowd, crowd_users: accounts on the most shared identifier: beyond what anybody runs from one device, it is a
+            library's computer, or a device id that many browsers report alike.
     """
 
     members: Ramp = (1.0, 4.0)
@@ -161,6 +164,8 @@ class EvidenceRules:
     sprawl: float = 2.0
     sprawl_users: Ramp = (20.0, 60.0)
     sprawl_share: Ramp = (0.4, 0.15)
+    crowd: float = 2.0
+    crowd_users: Ramp = (25.0, 60.0)
 
     @property
     def hash(self) -> str:
@@ -234,6 +239,7 @@ def contributions(features: F64, rules: EvidenceRules) -> F64:
         -r.household_like * household * home * (1.0 - burst_day),
         -r.clean_record * spending * (1.0 - trouble),
         -r.sprawl * sprawl,
+        -r.crowd * _ramp(x("max_share") * users, r.crowd_users),
     )
     return np.stack(columns, axis=1) + 0.0  # no negative zeros
 
