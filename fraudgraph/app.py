@@ -6,6 +6,7 @@ Heavy rooms are imported inside the functions: a reader of a store must start wi
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -152,7 +153,8 @@ def open_kafka(
     kafka = settings.kafka
     if not kafka.bootstrap:
         raise ConfigurationError(
-            "kafka.bootstrap is not set", do="Give --config configs/production.toml, or --set kafka.bootstrap=HOST:PORT."
+            "kafka.bootstrap is not set",
+            do="Give --config configs/production.toml, or --set kafka.bootstrap=HOST:PORT.",
         )
     access = KafkaAccess(
         bootstrap=kafka.bootstrap,
@@ -192,6 +194,7 @@ def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, s
 def _make_daemon(settings: Settings, stream: Stream, writer: _Writer) -> Daemon:
     from fraudgraph.daemon import Daemon
     from fraudgraph.stores.local_snapshot import LocalSnapshot
+    from fraudgraph.stores.retention import DeadLetterRetention
     from fraudgraph.stores.url import sqlite_path
 
     file = sqlite_path(settings.store.url)
@@ -202,6 +205,7 @@ def _make_daemon(settings: Settings, stream: Stream, writer: _Writer) -> Daemon:
         writer.store,
         batch_events=settings.ingest.batch_events,
         snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
+        retention=DeadLetterRetention(settings.dead_letters.days, lambda: time.time_ns() // 1_000_000),
     )
 
 

@@ -10,6 +10,7 @@ from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import Store
+from fraudgraph.stores.retention import DeadLetterRetention
 from fraudgraph.streams.port import RawBatch, Stream
 
 
@@ -53,6 +54,7 @@ class Daemon:
         *,
         batch_events: int = 1000,
         snapshot: LocalSnapshot | None = None,
+        retention: DeadLetterRetention | None = None,
     ) -> None:
         self._stream = stream
         self._decoder = decoder
@@ -60,6 +62,7 @@ class Daemon:
         self._store = store
         self._batch_events = batch_events
         self._snapshot = snapshot
+        self._retention = retention
         self._stopping = False
 
     def stop(self) -> None:
@@ -104,6 +107,8 @@ class Daemon:
 
     def _step(self, raw: RawBatch, totals: Totals) -> None:
         outcome = self._engine.apply(self._decoder.decode(raw))
+        if self._retention is not None:
+            self._retention.stamp(outcome.delta)
         self._store.commit(outcome.delta)
         self._stream.acknowledge(outcome.delta.positions)
         self._count(outcome, totals)

@@ -147,8 +147,9 @@ class CommitDelta:
     them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
     order's `status` has bit `1 << Status` for each status seen, and bit 7 where an order event named its user: an
     order that goes to another user is in `orders_deleted` and in `orders`. A label is stored once by its `key`, an
-    alert by its id. `rings` are upserts by ring id: the columns as given. So are
-    `decisions` and `constraints`, by theirs; `audit` rows are appended. `frozen` (decision -> ring) asks for the ring's
+    alert by its id. `rings` are upserts by ring id: the columns as given. So are `decisions` and
+    `constraints`, by theirs; `recorded_ms` is wall time, given at the edge: it says only how old a dead letter is, and
+    those recorded before `dead_letters_before_ms` are forgotten; `audit` rows are appended. `frozen` (decision -> ring) asks for the ring's
     snapshot as of the commit before this one.
     """
 
@@ -175,6 +176,8 @@ class CommitDelta:
     alerts: list[AlertRow] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     dead_letters_deleted: list[int] = field(default_factory=list)
+    dead_letters_before_ms: int | None = None
+    recorded_ms: int = 0
     scorer_state: bytes | None = None
     ring_serial: int = 0
     started_ms: int | None = None

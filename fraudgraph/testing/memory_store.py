@@ -74,6 +74,7 @@ class _Tables:
     alerts: dict[str, AlertRow] = field(default_factory=dict)
     dead_letters: dict[int, StoredDeadLetter] = field(default_factory=dict)
     dead_letters_ever: int = 0
+    dead_letter_recorded_ms: dict[int, int] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     constraints: dict[str, Constraint] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
@@ -417,6 +418,10 @@ def _delete(tables: _Tables, delta: CommitDelta) -> None:
             table.pop(slot, None)
     for number in delta.dead_letters_deleted:
         tables.dead_letters.pop(number, None)
+    if delta.dead_letters_before_ms is not None:
+        for number, recorded_ms in tables.dead_letter_recorded_ms.items():
+            if recorded_ms < delta.dead_letters_before_ms:
+                tables.dead_letters.pop(number, None)
 
 
 def _upsert(tables: _Tables, delta: CommitDelta) -> None:
@@ -446,6 +451,7 @@ def _append(tables: _Tables, delta: CommitDelta) -> None:
     tables.audit += delta.audit
     for letter in delta.dead_letters:
         tables.dead_letters_ever += 1
+        tables.dead_letter_recorded_ms[tables.dead_letters_ever] = delta.recorded_ms
         tables.dead_letters[tables.dead_letters_ever] = StoredDeadLetter(
             id=tables.dead_letters_ever,
             reason=letter.reason.code,

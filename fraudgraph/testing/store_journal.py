@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from fraudgraph.events.batch import DeadLetter, LabelRow
-from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason
+from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
     LINK_COLUMNS,
@@ -357,3 +357,35 @@ def _free(table: dict[int, Any]) -> int:
 
 def _bytes(*parts: object) -> bytes:
     return "-".join(map(str, parts)).encode().ljust(16, b".")[:16]
+
+
+DEVICE_KEY = b"device-pseudonym"
+IP_KEY = b"address-of-an-ip"
+ORDER_KEY = b"order-pseudonym."
+
+
+def small_shop(commit: int) -> CommitDelta:
+    """Ann, Bob and Eve share a device and an IP; Ann ordered once and sent Bob money; they are ring R-1."""
+    links = [
+        (3 * i + user, user, kind, 0, START_MS - 1, START_MS, 4, 1, -1, -1, 0)
+        for i, kind in enumerate((EntityKind.DEVICE, EntityKind.IP))
+        for user in range(3)
+    ]
+    return CommitDelta(
+        commit=commit,
+        watermark_ms=START_MS,
+        positions={"file:a": 17},
+        entities=[
+            *((EntityKind.USER, number, name, "") for number, name in enumerate(("ann", "bob", "eve"))),
+            (EntityKind.DEVICE, 0, DEVICE_KEY, "dev 0"),
+            (EntityKind.IP, 0, IP_KEY, "ip 0"),
+        ],
+        links=as_columns(LINK_COLUMNS, links),
+        users=as_columns(USER_COLUMNS, [(user, *range(10, 23), 1) for user in range(3)]),
+        orders=as_columns(ORDER_COLUMNS, [(0, 0, 5, 1_999, 10, 20, 978, 1 << Status.DECLINED)]),
+        order_keys=[ORDER_KEY],
+        transfers=as_columns(TRANSFER_COLUMNS, [(0, 0, 1, 7, 8, 2, 500, 978, EventType.TRANSFER)]),
+        rings=[ring_row("R-1", rank=4.0)],
+        members={"R-1": [(0, 0.9), (1, 0.8), (2, 0.7)]},
+        lineage=[LineageRow("R-1", "born", 3, 0, 3)],
+    )

@@ -19,16 +19,18 @@ from fraudgraph.stores.port import (
     LINK_COLUMNS,
     ORDER_COLUMNS,
     TRANSFER_COLUMNS,
-    USER_COLUMNS,
     AlertRow,
     CommitDelta,
     Entity,
     LineageRow,
-    Store,
 )
 from fraudgraph.testing.memory_store import MemoryStore
+from fraudgraph.testing.store_cases import StoreCases
 from fraudgraph.testing.store_journal import (
     DAY_MS,
+    DEVICE_KEY,
+    IP_KEY,
+    ORDER_KEY,
     START_MS,
     all_columns,
     as_columns,
@@ -38,11 +40,8 @@ from fraudgraph.testing.store_journal import (
     play,
     questions,
     ring_row,
+    small_shop,
 )
-
-DEVICE_KEY = b"device-pseudonym"
-IP_KEY = b"address-of-an-ip"
-ORDER_KEY = b"order-pseudonym."
 
 
 def _any_journal(test: Callable[..., None]) -> Callable[..., None]:
@@ -51,26 +50,12 @@ def _any_journal(test: Callable[..., None]) -> Callable[..., None]:
     return settings(max_examples=60, deadline=None, suppress_health_check=inherited)(given(journals)(test))
 
 
-class StoreSuite:
+class StoreSuite(StoreCases):
     """Tests of the store port; `make_store` and `reopen` are the adapter's."""
 
     policy: ClassVar[LinkPolicy] = LinkPolicy(kinds=LinkPolicy().kinds | {"ip": KindPolicy(0.30, 2, 30)})
     """The policy of the stores that `make_store` makes: an IP of three users is a hub."""
     priority: ClassVar[PriorityRules] = PriorityRules()
-
-    def make_store(self) -> Store:
-        """Returns a new, empty store that shares nothing with any other."""
-        raise NotImplementedError
-
-    def reopen(self, store: Store) -> Store:
-        """Returns another store on the same data, as another process would; the first stays usable."""
-        raise NotImplementedError
-
-    def claimed(self) -> Store:
-        """Returns a new store that may be written to."""
-        store = self.make_store()
-        store.claim()
-        return store
 
     # What was committed comes back.
 
@@ -106,7 +91,7 @@ class StoreSuite:
 
     def test_delete_comes_before_upsert_of_the_same_id(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         store.commit(
             CommitDelta(
                 commit=2,
@@ -124,7 +109,7 @@ class StoreSuite:
 
     def test_deleting_a_user_takes_its_activity_and_memberships(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         store.commit(CommitDelta(commit=2, watermark_ms=START_MS, entities_deleted=[(EntityKind.USER, 1)]))
         state = store.load()
         assert state.users["user"].tolist() == [0, 2]
@@ -143,7 +128,7 @@ class StoreSuite:
     )
     def test_new_identity_without_a_delete_is_refused_and_nothing_is_written(self, change: dict[str, Any]) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         before = plain(store.load())
         with pytest.raises(StoreError):
             store.commit(CommitDelta(commit=2, watermark_ms=START_MS + 1, positions={"file:a": 99}, **change))
@@ -152,7 +137,7 @@ class StoreSuite:
 
     def test_members_are_replaced_as_a_whole(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         store.commit(CommitDelta(commit=2, watermark_ms=START_MS, members={"R-1": [(2, 0.25), (0, 0.9)]}))
         assert store.load().members == {"R-1": [(0, 0.9), (2, 0.25)]}
         assert store.rings_of("bob") == []
@@ -297,7 +282,7 @@ class StoreSuite:
 
     def test_snapshot_holds_all_the_evidence(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         ring = store.snapshot("R-1")
         assert ring is not None
         assert (ring.ring_id, ring.status, ring.probability, ring.recency) == ("R-1", "open", 0.5, 1.0)
@@ -324,7 +309,7 @@ class StoreSuite:
 
     def test_order_that_was_approved_in_the_end_is_not_declined(self) -> None:
         store = self.claimed()
-        delta = _shop(1)
+        delta = small_shop(1)
         delta.orders["status"][:] = 1 << Status.DECLINED | 1 << Status.APPROVED
         store.commit(delta)
         ring = store.snapshot("R-1")
@@ -333,7 +318,7 @@ class StoreSuite:
 
     def test_expired_links_are_no_evidence(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         store.commit(CommitDelta(commit=2, watermark_ms=START_MS + 30 * DAY_MS))
         assert [entity.users for entity, *_ in store.identifiers_of("ann")] == [3, 3]
         store.commit(CommitDelta(commit=3, watermark_ms=START_MS + 30 * DAY_MS + 1))
@@ -349,13 +334,13 @@ class StoreSuite:
     def test_snapshot_under_another_policy_is_refused(self) -> None:
         store = self.claimed()
         store.bind(key_id="k1", policy_hash="another", policy_version="9")
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         with pytest.raises(ConfigurationError, match="policy"):
             store.snapshot("R-1")
 
     def test_entities_are_found_by_key_and_lead_to_each_other(self) -> None:
         store = self.claimed()
-        store.commit(_shop(1))
+        store.commit(small_shop(1))
         device = Entity(EntityKind.DEVICE, 0, DEVICE_KEY.hex(), "dev 0", 3)
         assert store.find(EntityKind.DEVICE, DEVICE_KEY) == device
         assert store.find(EntityKind.DEVICE, device.key) == device
@@ -376,6 +361,16 @@ class StoreSuite:
         assert store.find_order(DEVICE_KEY) is None
 
     # What failed, and what was said.
+
+    def test_dead_letters_are_forgotten_by_when_they_were_recorded(self) -> None:
+        store = self.claimed()
+        late = DeadLetter(RejectReason.TOO_LATE, "ts: older than the watermark", "p", 1, b"sealed")
+        store.commit(CommitDelta(commit=1, watermark_ms=0, recorded_ms=100, dead_letters=[late]))
+        store.commit(CommitDelta(commit=2, watermark_ms=0, recorded_ms=200, dead_letters=[late]))
+        store.commit(
+            CommitDelta(commit=3, watermark_ms=0, recorded_ms=300, dead_letters=[late], dead_letters_before_ms=200)
+        )
+        assert [letter.commit for letter in store.dead_letters()] == [2, 3]
 
     def test_dead_letters_keep_their_ids_and_are_never_numbered_twice(self) -> None:
         store = self.claimed()
@@ -401,33 +396,6 @@ class StoreSuite:
         store = self.claimed()
         store.close()
         store.close()
-
-
-def _shop(commit: int) -> CommitDelta:
-    """Ann, Bob and Eve share a device and an IP; Ann ordered once and sent Bob money; they are ring R-1."""
-    links = [
-        (3 * i + user, user, kind, 0, START_MS - 1, START_MS, 4, 1, -1, -1, 0)
-        for i, kind in enumerate((EntityKind.DEVICE, EntityKind.IP))
-        for user in range(3)
-    ]
-    return CommitDelta(
-        commit=commit,
-        watermark_ms=START_MS,
-        positions={"file:a": 17},
-        entities=[
-            *((EntityKind.USER, number, name, "") for number, name in enumerate(("ann", "bob", "eve"))),
-            (EntityKind.DEVICE, 0, DEVICE_KEY, "dev 0"),
-            (EntityKind.IP, 0, IP_KEY, "ip 0"),
-        ],
-        links=as_columns(LINK_COLUMNS, links),
-        users=as_columns(USER_COLUMNS, [(user, *range(10, 23), 1) for user in range(3)]),
-        orders=as_columns(ORDER_COLUMNS, [(0, 0, 5, 1_999, 10, 20, 978, 1 << Status.DECLINED)]),
-        order_keys=[ORDER_KEY],
-        transfers=as_columns(TRANSFER_COLUMNS, [(0, 0, 1, 7, 8, 2, 500, 978, EventType.TRANSFER)]),
-        rings=[ring_row("R-1", rank=4.0)],
-        members={"R-1": [(0, 0.9), (1, 0.8), (2, 0.7)]},
-        lineage=[LineageRow("R-1", "born", 3, 0, 3)],
-    )
 
 
 def _link(

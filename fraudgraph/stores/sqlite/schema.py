@@ -162,6 +162,7 @@ _V1: Final = (
 
 # Cases. Records are few and read as a whole, so their body is JSON.
 _V2: Final = (
+    "ALTER TABLE dead_letters ADD COLUMN recorded_ms INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE lineage ADD COLUMN cause TEXT NOT NULL DEFAULT ''",
     "CREATE INDEX lineage_by_other ON lineage (other_ring_id) WHERE other_ring_id IS NOT NULL",
     "CREATE TABLE commands (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)",

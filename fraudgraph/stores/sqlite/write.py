@@ -72,7 +72,8 @@ _AUDIT: Final = """
     INSERT INTO audit (number, ts_ms, author, what, subject, before, after, content, previous, hash)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DEAD_LETTER: Final = """
-    INSERT INTO dead_letters (reason, detail, source, position, commit_no, ciphertext) VALUES (?, ?, ?, ?, ?, ?)"""
+    INSERT INTO dead_letters (reason, detail, source, position, commit_no, recorded_ms, ciphertext)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
 _POSITION: Final = """
     INSERT INTO partitions (name, position) VALUES (?, ?)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
@@ -99,6 +100,8 @@ def _delete(db: sqlite3.Connection, delta: CommitDelta) -> None:
     db.executemany("DELETE FROM orders WHERE slot = ?", _single(delta.orders_deleted))
     db.executemany("DELETE FROM transfers WHERE slot = ?", _single(delta.transfers_deleted))
     db.executemany("DELETE FROM dead_letters WHERE id = ?", _single(delta.dead_letters_deleted))
+    if delta.dead_letters_before_ms is not None:
+        db.execute("DELETE FROM dead_letters WHERE recorded_ms < ?", (delta.dead_letters_before_ms,))
     db.executemany("DELETE FROM entities WHERE ref = ?", [(reference(*gone),) for gone in delta.entities_deleted])
     users = [(number,) for kind, number in delta.entities_deleted if kind == EntityKind.USER]
     db.executemany("DELETE FROM users WHERE user = ?", users)
@@ -165,7 +168,10 @@ def _write_cases(db: sqlite3.Connection, delta: CommitDelta) -> None:
 def _write_progress(db: sqlite3.Connection, delta: CommitDelta) -> None:
     db.executemany(
         _DEAD_LETTER,
-        [(d.reason, d.detail, d.partition, d.offset, delta.commit, d.ciphertext) for d in delta.dead_letters],
+        [
+            (d.reason, d.detail, d.partition, d.offset, delta.commit, delta.recorded_ms, d.ciphertext)
+            for d in delta.dead_letters
+        ],
     )
     db.executemany(_POSITION, delta.positions.items())
     db.executemany(_CLOCK, delta.clocks_ms.items())
