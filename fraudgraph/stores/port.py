@@ -149,8 +149,8 @@ class CommitDelta:
     order that goes to another user is in `orders_deleted` and in `orders`. A label is stored once by its `key`, an
     alert by its id. `rings` are upserts by ring id: the columns as given. So are `decisions` and
     `constraints`, by theirs; `recorded_ms` is wall time, given at the edge: it says only how old a dead letter is, and
-    those recorded before `dead_letters_before_ms` are forgotten; `audit` rows are appended. `frozen` (decision -> ring) asks for the ring's
-    snapshot as of the commit before this one.
+    those recorded before `dead_letters_before_ms` are forgotten; `audit` rows are appended. `frozen` (decision ->
+    ring) asks for the ring's snapshot as of the commit before this one.
     """
 
     commit: int
