@@ -35,6 +35,10 @@ DAY_MS: Final = 86_400_000
 FEW: Final = 5
 """How many users, identifiers of a kind, slots and rings a journal has: few, so that steps meet."""
 
+DEVICE_KEY: Final = b"device-pseudonym"
+IP_KEY: Final = b"address-of-an-ip"
+ORDER_KEY: Final = b"order-pseudonym."
+
 Numbers: TypeAlias = tuple[int, ...]
 K = TypeVar("K")
 V = TypeVar("V")
@@ -357,11 +361,6 @@ def _free(table: dict[int, Any]) -> int:
 
 def _bytes(*parts: object) -> bytes:
     return "-".join(map(str, parts)).encode().ljust(16, b".")[:16]
-
-
-DEVICE_KEY = b"device-pseudonym"
-IP_KEY = b"address-of-an-ip"
-ORDER_KEY = b"order-pseudonym."
 
 
 def small_shop(commit: int) -> CommitDelta:
