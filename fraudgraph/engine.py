@@ -264,7 +264,7 @@ class Engine:
             features, money = self._measure(self.graph, self.ties.tables.limit, self.watch, members, starts)
             scores = self.scorer.score(features)
             scores = replace(scores, probability=np.round(scores.probability, 6))
-            chances = member_probabilities(self.graph, members, starts, scores.probability, now_ms)
+            chances = member_probabilities(self.graph, members, starts, scores.probability, self.ties.tables.weak)
             for place, serial in enumerate(sorted(alive)):
                 self._write_ring(serial, alive[serial], scores, money[place], place, delta)
                 part = slice(starts[place], starts[place + 1])

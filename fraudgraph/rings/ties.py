@@ -249,9 +249,9 @@ def retie(
 ) -> None:
     """Re-keys the hard ties of identifiers whose users changed and of used links; the forest is told by the caller.
 
-    Fills `tied` (user nodes with a new or longer tie, or with an identifier that became a hub or none), `loosened`
-    (users whose ties must be made again), `soft` (users whose soft ties must be looked at) and `renewed` (links with a
-    new or longer tie), with `counts` `[4]` of each.
+    Fills `tied` (user nodes with a new or longer tie, or with an identifier that became a hub or began to tie, or the
+    reverse), `loosened` (users whose ties must be made again), `soft` (users whose soft ties must be looked at) and
+    `renewed` (links with a new or longer tie), with `counts` `[4]` of each.
     """
     for ident in changed:
         kind, degree = idents.kind[ident], idents.degree[ident]
@@ -260,7 +260,9 @@ def retie(
             continue
         if degree < 2:
             # A tie to an identifier of one user joins nobody; looked at again when a second one comes.
+            before = idents.hold_ms[ident]
             idents.hold_ms[ident] = _LONE
+            _note_change(links, idents, ident, before, tied, counts)
             continue
         hold = _HUB if degree > tables.limit[kind] else tables.hold_ms[kind, degree]
         if idents.benign[ident]:
@@ -269,7 +271,7 @@ def retie(
         if hold == before:
             continue
         idents.hold_ms[ident] = hold
-        _note_hub(links, idents, ident, before, tied, counts)
+        _note_change(links, idents, ident, before, tied, counts)
         slot = idents.links[ident]
         while slot >= 0:
             _rekey(links, slot, max(hold, 0), now_ms, tied, loosened, renewed, counts)
@@ -315,7 +317,7 @@ def _look_at_weak(
             degree = (degree + 1) >> 1
             code -= 1
     idents.hold_ms[ident] = code
-    _note_hub(links, idents, ident, was, tied, counts)
+    _note_change(links, idents, ident, was, tied, counts)
     before: Int = max(was, 0)
     now_in: Int = max(code, 0)
     if now_in == before:
@@ -333,10 +335,10 @@ def _look_at_weak(
 
 
 @njit(cache=True)
-def _note_hub(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, counts: I64) -> None:
-    """Lists the users of an identifier that became a hub, or is none any more: their rings look different now."""
+def _note_change(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, counts: I64) -> None:
+    """Lists the users of an identifier that became a hub or began to tie, or the reverse: they look different now."""
     code = idents.hold_ms[ident]
-    if (was in (_HUB, _BENIGN)) == (code in (_HUB, _BENIGN)):
+    if (was in (_HUB, _BENIGN)) == (code in (_HUB, _BENIGN)) and (was > 0) == (code > 0):
         return
     slot = idents.links[ident]
     while slot >= 0:

@@ -335,7 +335,7 @@ def test_what_is_stored_of_a_ring_is_so_now(happenings: list[Happening], salt: i
             members = np.array([user for user, _ in state.members[row.ring_id]], np.int32)
             stored = np.array([chance for _, chance in state.members[row.ring_id]])
             chances = member_probabilities(
-                engine.graph, members, np.array([0, len(members)]), scores.probability, engine.watermark_ms
+                engine.graph, members, np.array([0, len(members)]), scores.probability, engine.ties.tables.weak
             )
             assert members.tolist() == engine.register.members[serial].tolist()
             assert np.abs(chances - stored).max() < SMALL_RULES.score_epsilon + 1e-4
