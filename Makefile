@@ -14,18 +14,26 @@ $(UV):
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
 
+# What the program needs, and no more: a demo does not wait for the packages of tests and training.
+.venv/.runs: $(UV) requirements/run.lock requirements/build.lock pyproject.toml
+	test -d .venv || $(UV) venv --quiet --python $(TOOLS)/bin/python .venv
+	$(UV) pip install --quiet --compile-bytecode --require-hashes --python $(BIN)/python -r requirements/run.lock -r requirements/build.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	touch $@
+
 .venv/.ready: $(UV) requirements/dev.lock pyproject.toml
 	test -d .venv || $(UV) venv --quiet --python $(TOOLS)/bin/python .venv
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements/dev.lock
-	$(UV) pip install --quiet --no-deps --python $(BIN)/python -e .
-	touch $@
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	touch .venv/.runs $@
 
 lock: $(UV)
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 pyproject.toml -o requirements/run.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements/tools.in -o requirements/tools.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements/build.in -o requirements/build.lock
 
-demo: setup
+demo: .venv/.runs
 	$(BIN)/fraudgraph demo --out demo-out
 
 lint: setup
