@@ -6,6 +6,7 @@ Its folder is on the path, so that tests can import `support`.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,3 +31,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         for test, reason in unexplained:
             print(f"\nskipped in CI: {test}: {reason}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a Kafka in which tests make topics: the one in the environment, or one that lives for the session."""
+    from support.kafka import TEST_VARIABLE, running
+
+    given = os.environ.get(TEST_VARIABLE)
+    if given:
+        yield given
+        return
+    with running(tmp_path_factory.mktemp("kafka")) as server:
+        yield server.bootstrap

@@ -13,14 +13,17 @@ from fraudgraph.cli import (
     audit,
     config,
     constraints,
+    daemon,
     dead_letters,
     demo,
     doctor,
+    dossier,
     find,
     ingest,
     link,
     rings,
     schema,
+    services,
     simulate,
     tables,
 )
@@ -91,6 +94,7 @@ app.command(
     "import", epilog="Example: fraudgraph import configs/datasets/p2p.toml ../shared/data/p2p --out events.jsonl"
 )(tables.import_)
 app.command("ingest", epilog="Example: fraudgraph ingest world/events.jsonl --store sqlite:///shop.db")(ingest.ingest)
+app.command("daemon", epilog="Example: fraudgraph daemon --config configs/production.toml")(daemon.daemon)
 app.add_typer(rings.commands, name="rings")
 app.command("link", epilog="Example: fraudgraph link u1001 u1002 --store sqlite:///shop.db")(link.link)
 app.command(
@@ -100,7 +104,9 @@ app.command(
 )(find.find)
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
+app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
 app.add_typer(dead_letters.commands, name="dead-letters")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
+app.add_typer(services.commands, name="services")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(config.commands, name="config")
