@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudgraph.cli import decide, history
+from fraudgraph.cli import decide, dossier, history
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import (
     console,
@@ -137,6 +137,7 @@ commands.command(
 commands.command("history", epilog="Example: fraudgraph rings history R000001 --store sqlite:///shop.db")(
     history.history
 )
+commands.command("dossier", epilog="Example: fraudgraph rings dossier R000001 --out R000001.zip")(dossier.dossier)
 commands.command("undo", epilog="Example: fraudgraph rings undo D000001 --store sqlite:///shop.db")(decide.undo)
 
 

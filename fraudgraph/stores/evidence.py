@@ -11,6 +11,7 @@ from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.reasons import ConstraintKind
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.rings.linking import linking
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
@@ -74,8 +75,7 @@ class Lens:
     ) -> SnapshotLink:
         """Returns a live link with its strength as of the watermark."""
         benign = self.benign.get(key, "")
-        hub = bool(benign) or users_active > self.policy.kinds[kind.label].hub_users
-        strength = 0.0 if benign else self.policy.strength(kind.label, users_active, self.as_of_ms - last_ms)
+        made = linking(self.policy, kind, users_active=users_active, idle_ms=self.as_of_ms - last_ms, benign=benign)
         return SnapshotLink(
             user_id=user_id,
             kind=kind,
@@ -85,9 +85,9 @@ class Lens:
             last_ms=last_ms,
             count=count,
             users_active=users_active,
-            strength=strength,
-            ties=strength >= self.policy.theta and users_active > 1 and not hub,
-            hub=hub,
+            strength=made.strength,
+            ties=made.ties,
+            hub=made.hub,
             benign=benign,
         )
 

@@ -246,7 +246,7 @@ class StoreReader(Protocol):
     """Read side: any number of processes, never blocked by the writer, each call sees one commit."""
 
     def meta(self) -> Mapping[str, str]:
-        """Returns store id, schema version, key id, policy hash and version, epoch, commit, watermark_ms."""
+        """Returns store id, schema version, key id, policy hash, version, epoch, commit, watermark_ms, started_ms."""
         ...
 
     def rings(

@@ -183,6 +183,7 @@ class MemoryStore:
             "epoch": str(self.file.epoch),
             "commit": str(self.file.tables.commit),
             "watermark_ms": str(self.file.tables.watermark_ms),
+            "started_ms": str(self.file.tables.started_ms or 0),
         }
 
     def rings(

@@ -112,9 +112,10 @@ class SqliteReader:
         """Returns what the store is and where it stands; key and policy are empty before `bind`."""
         with self._reading() as (db, _):
             row = db.execute(
-                "SELECT store_id, key_id, policy_hash, policy_version, epoch, commit_no, watermark_ms FROM state"
+                "SELECT store_id, key_id, policy_hash, policy_version, epoch, commit_no, watermark_ms,"
+                " coalesce(started_ms, 0) FROM state"
             ).fetchone()
-        names = ("store_id", "key_id", "policy_hash", "policy_version", "epoch", "commit", "watermark_ms")
+        names = ("store_id", "key_id", "policy_hash", "policy_version", "epoch", "commit", "watermark_ms", "started_ms")
         return {"schema_version": str(SCHEMA_VERSION)} | {
             name: str(value) for name, value in zip(names, row, strict=True)
         }
