@@ -126,7 +126,7 @@ class HotGraph:
         self.idents = new_idents()
         self._benign: frozenset[bytes] = frozenset()
         self._benign_halves = key_halves([])
-        self._marked = False
+        self._marked = np.empty(0, np.int32)
         self.links: Links = new_links()
         self.order_keys: KeyTable = new_key_table()
         self.orders = new_orders()
@@ -314,13 +314,12 @@ class HotGraph:
         """
         if keys != self._benign:
             self._benign, self._benign_halves = keys, key_halves(sorted(keys))
-        before = np.flatnonzero(self.idents.benign) if self._marked else np.empty(0, np.int64)
         marked = look_up_keys(self.keys, self._benign_halves)
         marked = marked[marked >= 0]
-        self._marked = len(marked) > 0
-        self.idents.benign[before] = False
+        changed: I32 = np.setxor1d(self._marked, marked)
+        self.idents.benign[self._marked] = False
         self.idents.benign[marked] = True
-        changed = np.setxor1d(before, marked).astype(np.int32)
+        self._marked = marked
         return changed[self.idents.degree[changed] > 0]
 
     def _apply_labels(self, rows: Sequence[LabelRow]) -> I32:

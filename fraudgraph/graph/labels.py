@@ -12,12 +12,13 @@ class LabelBook:
         self._by_user: dict[str, list[LabelRow]] = {}
         self._user_of: dict[bytes, str] = {}
         self._superseded: set[bytes] = set()
+        self._silent: list[LabelRow] = []
 
     def __contains__(self, user_key: object) -> bool:
         return user_key in self._by_user
 
     def add(self, row: LabelRow) -> set[str]:
-        """Takes a label in; returns users whose verdict may have changed. One about an order only supersedes."""
+        """Takes a label in; returns users whose verdict may have changed. One about no user only supersedes."""
         changed = set()
         if row.supersedes is not None:
             self._superseded.add(row.supersedes)
@@ -27,11 +28,13 @@ class LabelBook:
             self._by_user.setdefault(row.about_user, []).append(row)
             self._user_of[row.key] = row.about_user
             changed.add(row.about_user)
+        elif row.supersedes is not None:
+            self._silent.append(row)
         return changed
 
     def rows(self) -> list[LabelRow]:
-        """Returns all labels about users."""
-        return [row for rows in self._by_user.values() for row in rows]
+        """Returns all labels that have a say about users."""
+        return [row for rows in (*self._by_user.values(), self._silent) for row in rows]
 
     def verdict(self, user_key: str | None) -> int:
         """Returns 1 fraud, -1 legitimate, 0 unknown."""
