@@ -18,7 +18,6 @@ from fraudgraph.graph.types import F64, I8, I32, I64
 from fraudgraph.scoring.gnn.kernels import (
     change_features,
     read_embeddings,
-    read_logits,
     rescale,
     run,
 )
@@ -46,7 +45,7 @@ PULL_DEGREE: Final = 100
 HALF_LIVES: Final = 60
 """float32 holds 2^-126 … 2^127: weights are rescaled when they reach 2^60, and a link older by as much is refused."""
 
-_NOTHING: Final = np.empty(0, np.int32)
+_ALL_ONE: Final = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class LinkBatch:
     Attributes:
         op: `[n]` int8 of `kernels`: PUT (a new link, or another last use), REMOVE (nothing where there is none), MUTE
             and UNMUTE (node `a` stops or begins to link), FORGET (node `a`, which has no links, is dropped).
-        family: `[n]` index in the schema, for links.
+        family: `[n]` int32 index in the schema, for links; 0 else, with `b` 0.
         a, b: `[n]` int32 nodes at side 0 and side 1.
         last_ms: `[n]` int64 last use of a link that is put; None where the schema has no half-life.
     """
@@ -81,6 +80,10 @@ class LinkBatch:
     a: I32
     b: I32
     last_ms: I64 | None = None
+
+
+_NOTHING: Final = np.empty(0, np.int32)
+_NO_LINKS: Final = LinkBatch(np.empty(0, np.int8), _NOTHING, _NOTHING, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,6 @@ class IncrementalNetwork:
         self.weights = weights
         self._model = new_model(weights, pull_degree)
         self._state = new_state(schema, nodes=nodes, links=links)
-        sides = schema.sides
-        self._side = np.array(
-            [next(i for i, side in enumerate(sides) if side.family == f) for f in range(len(schema.families))], np.int32
-        )
         counts = [len(kind.bands) for kind in schema.kinds]
         self._offsets = np.zeros((len(counts), max(counts)), np.int32)
         self._bands = np.full((len(counts), max(counts)), np.iinfo(np.int32).max, np.int32)
@@ -142,7 +141,6 @@ class IncrementalNetwork:
             self._bands[kind, :count] = schema.kinds[kind].bands
         self._start_ms: int | None = None
         self._room = np.zeros(3, np.int64)
-        self._no_weights = np.ones(0, np.float32)
 
     def apply(self, links: LinkBatch | None, features: FeatureBatch | None = None) -> Affected:
         """Applies a batch and returns the outputs that it touched, with their logits.
@@ -156,21 +154,11 @@ class IncrementalNetwork:
         self._state.counters[DIRTY] = 0
         if features is not None:
             self._apply_features(features)
-        if links is None:
-            op, side, a, b = np.empty(0, np.int8), _NOTHING, _NOTHING, _NOTHING
-            weight = self._no_weights
-        else:
-            op, side, a, b = links.op, self._side[links.family], links.a, links.b
-            weight = self._weigh(links)
-            if len(op):
-                top = max(int(a.max()), int(b.max()))
-                if top >= len(self._state.nodes) or min(int(a.min()), int(b.min())) < 0:
-                    raise ConfigurationError(
-                        "a link names a node that was never given", do="Give every node's features before its links."
-                    )
+        links = _NO_LINKS if links is None else links
+        weight = self._weigh(links)
         start = 0
         while True:
-            found = run(self._model, self._state, op, side, a, b, weight, start, self._room)
+            found = run(self._model, self._state, links.op, links.family, links.a, links.b, weight, start, self._room)
             if found >= 0:
                 return Affected(self._state.dirty[:found].copy(), self._state.logit[:found].copy())
             if self._room[0] < 0:
@@ -189,9 +177,8 @@ class IncrementalNetwork:
         Raises:
             ConfigurationError: a node is unknown, or no output.
         """
-        out = np.empty(len(nodes), np.float32)
-        self._check_read(int(read_logits(self._model, self._state, nodes, out)), nodes)
-        return out
+        logits: F32 = self.embeddings(nodes) @ self.weights.head + np.float32(self.weights.head_bias)
+        return logits
 
     def probabilities(self, nodes: I32, head_features: F32) -> F64:
         """Returns probabilities, `[n]`, with the head's own features as of now, `[n, x]`."""
@@ -260,9 +247,7 @@ class IncrementalNetwork:
         """Returns weights against the present start of the scale, which moves when they grow too large."""
         half_life_ms = self.weights.schema.half_life_ms
         if half_life_ms is None or links.last_ms is None or not len(links.op):
-            if len(self._no_weights) < len(links.op):
-                self._no_weights = np.ones(len(links.op), np.float32)
-            return self._no_weights
+            return _ALL_ONE
         if self._start_ms is None:
             self._start_ms = int(links.last_ms.max())
         ages = (links.last_ms - self._start_ms) / half_life_ms

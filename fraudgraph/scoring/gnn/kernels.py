@@ -26,6 +26,7 @@ from fraudgraph.scoring.gnn.slots import (
     untie,
 )
 from fraudgraph.scoring.gnn.state import (
+    BACK,
     BASE,
     DEGREE,
     DIRTY,
@@ -55,7 +56,7 @@ from fraudgraph.scoring.gnn.state import (
     Model,
     State,
 )
-from fraudgraph.scoring.gnn.sums import add_message, add_scaled, embed, fetch_row, mark, multiply
+from fraudgraph.scoring.gnn.sums import add_from, add_message, add_to, embed, fetch_row, mark, multiply
 
 PUT: Final = 0
 REMOVE: Final = 1
@@ -92,65 +93,61 @@ def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32
             slot = state.slots[slot, NEXT]
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"})
 def _push_features(model: Model, state: State, slot: Int, old: I32) -> None:
     """Sends the change of a node's first message to its neighbours on one side."""
-    record = state.slots[slot]
-    side, node = record[SIDE], record[NODE]
+    side, node = state.slots[slot, SIDE], state.slots[slot, NODE]
     at = model.sum_at[1, model.opposite[side]]
     if at < 0:
         return
     delta = state.scratch[0]
     delta[:] = 0
     for f in range(len(old)):
-        add_scaled(delta, model.table[side, state.nodes[node, FEATURES + f]], np.float32(1))
-        add_scaled(delta, model.table[side, old[f]], np.float32(-1))
-    _push(state, slot, at, delta)
+        add_from(delta, np.float32(1), model.table[side], state.nodes[node, FEATURES + f])
+        add_from(delta, np.float32(-1), model.table[side], old[f])
+    push(state, slot, at, delta)
 
 
-@njit(cache=True)
-def _push(state: State, slot: Int, at: Int, delta: F32) -> None:
+@njit(cache=True, inline="always")
+def push(state: State, slot: Int, at: Int, delta: F32) -> None:
     """Adds the change of a message to the sums of all neighbours on one side, and marks them."""
     start, degree = state.slots[slot, START], state.slots[slot, DEGREE]
     state.counters[PUSHED] += degree
     for first in range(start, start + degree, _AHEAD):
         stop = min(first + _AHEAD, start + degree)
         for i in range(first, stop):
-            prefetch(state.slots, state.links[i, PARTNER] * SLOT_COLUMNS)
-            prefetch(state.slots, state.links[i, PARTNER] * SLOT_COLUMNS + SLOT_COLUMNS - 1)
+            fetch_slot(state, state.links[i, PARTNER])
         for i in range(first, stop):
             partner = state.links[i, PARTNER]
             fetch_row(state, state.slots[partner, BASE] + at)
             prefetch(state.nodes, state.slots[partner, NODE] * state.nodes.shape[1])
         for i in range(first, stop):
             partner = state.links[i, PARTNER]
-            record = state.slots[partner]
-            if not record[FLAGS] & MUTED:
-                add_scaled(state.rows[record[BASE] + at], delta, state.links_f32[i, WEIGHT_F32])
+            if not state.slots[partner, FLAGS] & MUTED:
+                add_to(state.rows, state.slots[partner, BASE] + at, state.links_f32[i, WEIGHT_F32], delta)
                 state.slots_f32[partner, MASS_F32] += state.slots_f64[partner, TOTAL_F64]
-                mark(state, record[NODE])
+                mark(state, state.slots[partner, NODE])
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"})
 def _join(model: Model, state: State, a: Int, b: Int, weight: Int, count: Int) -> None:
     """Lets a link between two slots that are not muted count by `weight` more."""
-    add_message(model, state, a, b, weight, count)
-    add_message(model, state, b, a, weight, count)
-    mark(state, state.slots[a, NODE])
-    mark(state, state.slots[b, NODE])
+    # One body for both directions: what is inlined twice is compiled twice.
+    for turn in range(2):
+        to, source = (a, b) if turn == 0 else (b, a)
+        add_message(model, state, to, source, weight, count)
+        mark(state, state.slots[to, NODE])
 
 
 @njit(cache=True)
-def _put(model: Model, state: State, a: Int, b: Int, side: Int, weight: Int) -> None:
-    slot_a = open_slot(model, state, a, side)
-    slot_b = open_slot(model, state, b, model.opposite[side])
+def _put(model: Model, state: State, slot_a: Int, slot_b: Int, weight: Int) -> None:
     alive = not (state.slots[slot_a, FLAGS] | state.slots[slot_b, FLAGS]) & MUTED
     at = find_link(state, slot_a, slot_b)
     if at >= 0:
         place = state.slots[slot_a, START] + at
         change = np.float64(weight) - np.float64(state.links_f32[place, WEIGHT_F32])
         if change != 0.0:
-            other = state.slots[slot_b, START] + state.links[place, 1]
+            other = state.slots[slot_b, START] + state.links[place, BACK]
             state.links_f32[place, WEIGHT_F32] = weight
             state.links_f32[other, WEIGHT_F32] = weight
             if alive:
@@ -160,8 +157,8 @@ def _put(model: Model, state: State, a: Int, b: Int, side: Int, weight: Int) -> 
     state.counters[LINKS] += 1
     if alive:
         _join(model, state, slot_a, slot_b, np.float64(weight), 1)
-    _choose_pull(model, state, slot_a)
-    _choose_pull(model, state, slot_b)
+    choose_pull(model, state, slot_a)
+    choose_pull(model, state, slot_b)
 
 
 @njit(cache=True)
@@ -172,38 +169,41 @@ def _remove(model: Model, state: State, slot_a: Int, at: Int) -> None:
         _join(model, state, slot_a, slot_b, -np.float64(state.links_f32[place, WEIGHT_F32]), -1)
     untie(state, slot_a, at)
     state.counters[LINKS] -= 1
-    for slot in (slot_a, slot_b):
-        _choose_pull(model, state, slot)
+    for turn in range(2):
+        slot = slot_a if turn == 0 else slot_b
+        choose_pull(model, state, slot)
         if state.slots[slot, DEGREE] == 0:
             close_slot(model, state, slot)
 
 
-@njit(cache=True)
-def _choose_pull(model: Model, state: State, slot: Int) -> None:
+@njit(cache=True, inline="always")
+def choose_pull(model: Model, state: State, slot: Int) -> None:
     """Takes a slot's last message out of its neighbours' sums when it has many links, and back when it has few."""
-    record = state.slots[slot]
-    layers, limit = model.sizes[0], model.sizes[1]
-    message_at = model.message_at[layers, record[SIDE]]
+    degree, pulled = state.slots[slot, DEGREE], state.slots[slot, FLAGS] & PULL
+    limit = model.sizes[1]
+    if (degree > limit and not pulled) or (2 * degree < limit and pulled):
+        _turn_pull(model, state, slot)
+
+
+@njit(cache=True)
+def _turn_pull(model: Model, state: State, slot: Int) -> None:
+    layer = model.sizes[0]
+    message_at = model.message_at[layer, state.slots[slot, SIDE]]
     if message_at < 0:
         return
-    if record[DEGREE] > limit and not record[FLAGS] & PULL:
-        record[FLAGS] |= PULL
-        sign = -1
-    elif 2 * record[DEGREE] < limit and record[FLAGS] & PULL:
-        record[FLAGS] &= ~PULL
-        sign = 1
-    else:
+    sign = 1 if state.slots[slot, FLAGS] & PULL else -1
+    state.slots[slot, FLAGS] ^= PULL
+    if state.slots[slot, FLAGS] & MUTED:
         return
-    if record[FLAGS] & MUTED:
-        return
-    sum_at = model.sum_at[layers, model.opposite[record[SIDE]]]
-    for i in range(record[START], record[START] + record[DEGREE]):
+    message = state.rows[state.slots[slot, BASE] + message_at]
+    sum_at = model.sum_at[layer, model.opposite[state.slots[slot, SIDE]]]
+    start = state.slots[slot, START]
+    for i in range(start, start + state.slots[slot, DEGREE]):
         partner = state.links[i, PARTNER]
-        other = state.slots[partner]
-        if not other[FLAGS] & MUTED:
-            other[PULLED] -= sign
+        if not state.slots[partner, FLAGS] & MUTED:
+            state.slots[partner, PULLED] -= sign
             weight = np.float32(sign) * state.links_f32[i, WEIGHT_F32]
-            add_scaled(state.rows[other[BASE] + sum_at], state.rows[record[BASE] + message_at], weight)
+            add_to(state.rows, state.slots[partner, BASE] + sum_at, weight, message)
             state.slots_f32[partner, MASS_F32] += state.slots_f64[partner, TOTAL_F64]
 
 
@@ -216,106 +216,133 @@ def _silence(model: Model, state: State, node: Int, silent: Int) -> None:
     mark(state, node)
     slot = state.nodes[node, FIRST]
     while slot >= 0:
-        record = state.slots[slot]
         if not silent:
-            record[FLAGS] &= ~MUTED
-        for i in range(record[START], record[START] + record[DEGREE]):
+            state.slots[slot, FLAGS] &= ~MUTED
+        start = state.slots[slot, START]
+        for i in range(start, start + state.slots[slot, DEGREE]):
             partner = state.links[i, PARTNER]
             # A link from a node to itself counts while neither of its two slots is muted.
             if not state.slots[partner, FLAGS] & MUTED:
-                weight = np.float64(state.links_f32[i, WEIGHT_F32])
-                if silent:
-                    _join(model, state, slot, partner, -weight, -1)
-                else:
-                    _join(model, state, slot, partner, weight, 1)
+                sign = -1 if silent else 1
+                _join(model, state, slot, partner, sign * np.float64(state.links_f32[i, WEIGHT_F32]), sign)
         if silent:
-            record[FLAGS] |= MUTED
-        slot = record[NEXT]
+            state.slots[slot, FLAGS] |= MUTED
+        slot = state.slots[slot, NEXT]
 
 
-@njit(cache=True)
-def _propagate(model: Model, state: State) -> Int:
-    """Sends changes on through the layers; returns how many outputs stand in `dirty`, their logits in `logit`."""
-    layers = model.sizes[0]
-    h, fresh = state.scratch[0], state.scratch[1]
-    for layer in range(1, layers):
-        count = state.counters[DIRTY]
-        for i in range(count):
-            node = state.dirty[i]
-            if i + 1 < count:
-                _fetch_node(model, state, layer, state.dirty[i + 1])
-            kind = state.nodes[node, KIND]
-            if kind >= 0 and model.needed[layer, kind]:
-                embed(model, state, layer, node, h)
-                _send(model, state, layer + 1, node, h, fresh)
-    found = 0
-    for i in range(state.counters[DIRTY]):
-        node = state.dirty[i]
-        if i + 2 < state.counters[DIRTY]:
-            _fetch_node(model, state, layers, state.dirty[i + 2])
+@njit(cache=True, inline="always")
+def fetch_slot(state: State, slot: Int) -> None:
+    """Starts to load a slot, which may lie across two cache lines."""
+    prefetch(state.slots, slot * SLOT_COLUMNS)
+    prefetch(state.slots, slot * SLOT_COLUMNS + SLOT_COLUMNS - 1)
+
+
+@njit(cache=True, inline="always")
+def fetch_ahead(model: Model, state: State, layer: Int, at: Int) -> None:
+    """Starts to load what `embed` reads of the nodes after `at`: the further away, the less of each."""
+    count = state.counters[DIRTY]
+    if at + 6 < count:
+        prefetch(state.nodes, state.dirty[at + 6] * state.nodes.shape[1])
+    if at + 4 < count and state.nodes[state.dirty[at + 4], FIRST] >= 0:
+        fetch_slot(state, state.nodes[state.dirty[at + 4], FIRST])
+    if at + 2 < count:
+        node = state.dirty[at + 2]
         kind = state.nodes[node, KIND]
-        if kind >= 0 and model.outputs[kind]:
-            state.dirty[found] = node
-            state.logit[found] = _logit(model, state, node)
-            found += 1
-    return found
+        if kind >= 0:
+            if model.own_at[layer, kind] >= 0:
+                fetch_row(state, state.nodes[node, OWN] + model.own_at[layer, kind])
+            slot = state.nodes[node, FIRST]
+            while slot >= 0:
+                if model.sum_at[layer, state.slots[slot, SIDE]] >= 0:
+                    fetch_row(state, state.slots[slot, BASE] + model.sum_at[layer, state.slots[slot, SIDE]])
+                slot = state.slots[slot, NEXT]
 
 
-@njit(cache=True)
-def _fetch_node(model: Model, state: State, layer: Int, node: Int) -> None:
-    """Starts to load what `embed` will read of a node's first slot."""
-    slot = state.nodes[node, FIRST]
-    if slot >= 0:
-        at = model.sum_at[layer, state.slots[slot, SIDE]]
-        if at >= 0:
-            fetch_row(state, state.slots[slot, BASE] + at)
-    at = model.own_at[layer, state.nodes[node, KIND]]
-    if at >= 0:
-        fetch_row(state, state.nodes[node, OWN] + at)
-
-
-@njit(cache=True)
-def _send(model: Model, state: State, layer: Int, node: Int, h: F32, fresh: F32) -> None:
-    """Writes a node's own term and messages of a layer from h of the layer before, and pushes what changed."""
-    layers, kind = model.sizes[0], state.nodes[node, KIND]
-    at = model.own_at[layer, kind]
-    if at >= 0:
-        own = state.rows[state.nodes[node, OWN] + at]
-        own[:] = model.bias[layer - 1, kind]
-        multiply(own, model.own[layer - 1, kind], h)
-    slot = state.nodes[node, FIRST]
-    while slot >= 0:
-        record = state.slots[slot]
-        side = record[SIDE]
-        message_at = model.message_at[layer, side]
-        if message_at >= 0:
-            fresh[:] = 0
-            multiply(fresh, model.relation[layer - 1, side], h)
-            stored = state.rows[record[BASE] + message_at]
-            changed = False
-            for k in range(fresh.shape[0]):
-                new = fresh[k]
-                fresh[k] = new - stored[k]
-                stored[k] = new
-                changed |= fresh[k] != 0
-            if changed and not record[FLAGS] & MUTED and not (layer == layers and record[FLAGS] & PULL):
-                _push(state, slot, model.sum_at[layer, model.opposite[side]], fresh)
-        slot = record[NEXT]
+@njit(cache=True, fastmath={"contract"})
+def _pass_on(model: Model, state: State, layer: Int) -> None:
+    """Sends on what the batch's nodes have at a layer, to the sums of the next."""
+    h, fresh, layers = state.scratch[0], state.scratch[1], model.sizes[0]
+    count = state.counters[DIRTY]
+    for i in range(count):
+        node = state.dirty[i]
+        fetch_ahead(model, state, layer, i)
+        kind = state.nodes[node, KIND]
+        if kind < 0 or not model.needed[layer, kind]:
+            continue
+        embed(model, state, layer, node, h)
+        if model.own_at[layer + 1, kind] >= 0:
+            own = state.rows[state.nodes[node, OWN] + model.own_at[layer + 1, kind]]
+            own[:] = model.bias[layer, kind]
+            multiply(own, model.own[layer, kind], h, state.picks)
+        slot = state.nodes[node, FIRST]
+        while slot >= 0:
+            side = state.slots[slot, SIDE]
+            message_at = model.message_at[layer + 1, side]
+            if message_at >= 0:
+                start = state.slots[slot, START]
+                for j in range(start, start + min(state.slots[slot, DEGREE], _AHEAD)):
+                    fetch_slot(state, state.links[j, PARTNER])
+                fresh[:] = 0
+                multiply(fresh, model.relation[layer, side], h, state.picks)
+                stored = state.slots[slot, BASE] + message_at
+                changed = np.float32(0)
+                for k in range(fresh.shape[0]):
+                    new = fresh[k]
+                    fresh[k] = new - state.rows[stored, k]
+                    state.rows[stored, k] = new
+                    changed = max(changed, abs(fresh[k]))
+                held = state.slots[slot, FLAGS] & MUTED or (layer + 1 == layers and state.slots[slot, FLAGS] & PULL)
+                if changed > 0 and not held:
+                    push(state, slot, model.sum_at[layer + 1, model.opposite[side]], fresh)
+            slot = state.slots[slot, NEXT]
 
 
 @njit(cache=True, fastmath={"contract", "reassoc"})
-def _logit(model: Model, state: State, node: Int) -> Int:
-    h = state.scratch[2]
-    embed(model, state, model.sizes[0], node, h)
-    total = np.float32(0)
-    for k in range(h.shape[0]):
-        total += h[k] * model.head[k]
-    return total + model.head_bias[0]
+def _score(model: Model, state: State) -> Int:
+    """Leaves only outputs in the batch's list, with their logits beside; returns how many."""
+    h, layers, found = state.scratch[2], model.sizes[0], 0
+    for i in range(state.counters[DIRTY]):
+        node = state.dirty[i]
+        fetch_ahead(model, state, layers, i)
+        kind = state.nodes[node, KIND]
+        if kind >= 0 and model.outputs[kind]:
+            embed(model, state, layers, node, h)
+            total = np.float32(0)
+            for k in range(h.shape[0]):
+                total += h[k] * model.head[k]
+            state.dirty[found] = node
+            state.logit[found] = total + model.head_bias[0]
+            found += 1
+    state.counters[DIRTY] = found
+    return found
+
+
+@njit(cache=True, inline="always")
+def fetch_operations(model: Model, state: State, a: I32, b: I32, at: Int) -> None:
+    """Starts to load what the operations after `at` touch: the further away, the less of each."""
+    for turn in range(2):
+        ends = a if turn == 0 else b
+        if at + 8 < len(ends):
+            prefetch(state.nodes, ends[at + 8] * state.nodes.shape[1])
+        if at + 5 < len(ends):
+            slot = state.nodes[ends[at + 5], FIRST]
+            if slot >= 0:
+                fetch_slot(state, slot)
+        if at + 2 < len(ends):
+            slot = state.nodes[ends[at + 2], FIRST]
+            while slot >= 0:
+                prefetch(state.links, state.slots[slot, START] * 3)
+                for row in range(model.slot_rows[state.slots[slot, SIDE]]):
+                    fetch_row(state, state.slots[slot, BASE] + row)
+                slot = state.slots[slot, NEXT]
 
 
 @njit(cache=True)
-def run(model: Model, state: State, op: I8, side: I32, a: I32, b: I32, weight: F32, start: Int, room: I64) -> Int:
+def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight: F32, start: Int, room: I64) -> Int:
     """Applies operations from `start` on; then, after the last one, sends the changes on.
+
+    Args:
+        weight: `[n]`, or empty where every link weighs 1.
 
     Returns:
         How many outputs were touched (`dirty`, `logit`), or a negative number: -1 - i when operation i names a node
@@ -323,31 +350,40 @@ def run(model: Model, state: State, op: I8, side: I32, a: I32, b: I32, weight: F
     """
     room[0] = -1
     counters = state.counters
+    known = len(state.nodes)
     for i in range(start, len(op)):
+        if not (0 <= a[i] < known and 0 <= b[i] < known):
+            return -1 - i
+    for i in range(start, len(op)):
+        fetch_operations(model, state, a, b, i)
         node = a[i]
         if state.nodes[node, KIND] < 0:
             return -1 - i
         if op[i] <= REMOVE:
-            other = b[i]
+            side = model.first_side[family[i]]
+            other, opposite = b[i], model.opposite[side]
             if (
-                state.nodes[node, KIND] != model.side_kind[side[i]]
-                or state.nodes[other, KIND] != model.side_kind[model.opposite[side[i]]]
-                or (node == other and model.opposite[side[i]] == side[i])
+                state.nodes[node, KIND] != model.side_kind[side]
+                or state.nodes[other, KIND] != model.side_kind[opposite]
+                or (node == other and opposite == side)
             ):
                 return -1 - i
-            slot_a = find_slot(state, node, side[i])
-            slot_b = find_slot(state, other, model.opposite[side[i]])
+            slot_a, slot_b = find_slot(state, node, side), find_slot(state, other, opposite)
             if op[i] == REMOVE:
                 at = find_link(state, slot_a, slot_b)
                 if at >= 0:
                     _remove(model, state, slot_a, at)
                 continue
             links = counters[LINK_TOP] + room_for_one_more(state, slot_a) + room_for_one_more(state, slot_b)
-            rows = counters[ROW_TOP] + model.slot_rows[side[i]] + model.slot_rows[model.opposite[side[i]]]
-            if counters[SLOT_TOP] + 2 > len(state.slots) or links + 2 > len(state.links) or rows > len(state.rows):
-                room[0], room[1], room[2] = counters[SLOT_TOP] + 2, links + 2, rows
+            rows = counters[ROW_TOP] + model.slot_rows[side] + model.slot_rows[opposite]
+            if counters[SLOT_TOP] + 2 > len(state.slots) or links > len(state.links) or rows > len(state.rows):
+                room[0], room[1], room[2] = counters[SLOT_TOP] + 2, links, rows
                 return -1 - i
-            _put(model, state, node, other, side[i], weight[i])
+            if slot_a < 0:
+                slot_a = open_slot(model, state, node, side)
+            if slot_b < 0:
+                slot_b = open_slot(model, state, other, opposite)
+            _put(model, state, slot_a, slot_b, weight[i] if len(weight) > 0 else np.float32(1))
         elif op[i] == FORGET:
             if state.nodes[node, FIRST] >= 0:
                 return -1 - i
@@ -355,28 +391,23 @@ def run(model: Model, state: State, op: I8, side: I32, a: I32, b: I32, weight: F
             state.nodes[node, KIND] = -1
         else:
             _silence(model, state, node, 1 if op[i] == MUTE else 0)
-    return _propagate(model, state)
+    for layer in range(1, model.sizes[0]):
+        _pass_on(model, state, layer)
+    return _score(model, state)
 
 
-@njit(cache=True)
-def read_logits(model: Model, state: State, nodes: I32, out: F32) -> Int:
-    """Writes the logits of nodes, pulled where they must be; returns how many could be read before one that cannot."""
-    for i in range(len(nodes)):
-        kind = state.nodes[nodes[i], KIND]
-        if kind < 0 or not model.outputs[kind]:
-            return i
-        out[i] = _logit(model, state, nodes[i])
-    return len(nodes)
-
-
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"})
 def read_embeddings(model: Model, state: State, layer: Int, nodes: I32, out: F32) -> Int:
     """Writes h of a layer; returns how many nodes could be read before one that cannot."""
+    h = state.scratch[2]
     for i in range(len(nodes)):
+        if not 0 <= nodes[i] < len(state.nodes):
+            return i
         kind = state.nodes[nodes[i], KIND]
         if kind < 0 or not model.needed[layer, kind]:
             return i
-        embed(model, state, layer, nodes[i], out[i])
+        embed(model, state, layer, nodes[i], h)
+        out[i] = h
     return len(nodes)
 
 

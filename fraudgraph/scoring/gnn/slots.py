@@ -34,7 +34,7 @@ from fraudgraph.scoring.gnn.state import (
 )
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def take_rows(state: State, length: Int) -> Int:
     """Returns the first of `length` zeroed rows; the caller reserved room."""
     if length == 0:
@@ -49,7 +49,7 @@ def take_rows(state: State, length: Int) -> Int:
     return base
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def give_rows(state: State, base: Int, length: Int) -> None:
     """Keeps a record of rows for re-use."""
     if length > 0:
@@ -57,7 +57,7 @@ def give_rows(state: State, base: Int, length: Int) -> None:
         state.row_free[length] = base
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _take_list(state: State, size_class: Int) -> Int:
     start = state.link_free[size_class]
     if start >= 0:
@@ -68,13 +68,13 @@ def _take_list(state: State, size_class: Int) -> Int:
     return start
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _give_list(state: State, start: Int, size_class: Int) -> None:
     state.links[start, PARTNER] = state.link_free[size_class]
     state.link_free[size_class] = start
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def find_slot(state: State, node: Int, side: Int) -> Int:
     """Returns a node's slot on a side, or -1."""
     slot = state.nodes[node, FIRST]
@@ -85,10 +85,7 @@ def find_slot(state: State, node: Int, side: Int) -> Int:
 
 @njit(cache=True)
 def open_slot(model: Model, state: State, node: Int, side: Int) -> Int:
-    """Returns a node's slot on a side, a new one if there is none; the caller reserved room."""
-    slot = find_slot(state, node, side)
-    if slot >= 0:
-        return slot
+    """Returns a new slot; the caller reserved room."""
     slot = state.counters[SLOT_FREE]
     if slot >= 0:
         state.counters[SLOT_FREE] = state.slots[slot, NEXT]
@@ -132,7 +129,7 @@ def close_slot(model: Model, state: State, slot: Int) -> None:
     state.counters[SLOTS] -= 1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def room_for_one_more(state: State, slot: Int) -> Int:
     """Returns how many halves of links a slot's list would take from the top to hold one more link."""
     if slot < 0:
@@ -141,24 +138,23 @@ def room_for_one_more(state: State, slot: Int) -> Int:
     return 2 * size if state.slots[slot, DEGREE] == size else 0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _append(state: State, slot: Int) -> Int:
     """Makes room at the end of a slot's list and returns its place; the list moves when it is full."""
-    record = state.slots[slot]
-    degree, size_class = record[DEGREE], record[FLAGS] >> CLASS_SHIFT
+    degree, size_class = state.slots[slot, DEGREE], state.slots[slot, FLAGS] >> CLASS_SHIFT
     if degree == SMALLEST_LIST << size_class:
-        old, new = record[START], _take_list(state, size_class + 1)
+        old, new = state.slots[slot, START], _take_list(state, size_class + 1)
         for i in range(degree):
             for k in range(3):
                 state.links[new + i, k] = state.links[old + i, k]
         _give_list(state, old, size_class)
-        record[START] = new
-        record[FLAGS] += 1 << CLASS_SHIFT
-    record[DEGREE] = degree + 1
+        state.slots[slot, START] = new
+        state.slots[slot, FLAGS] += 1 << CLASS_SHIFT
+    state.slots[slot, DEGREE] = degree + 1
     return degree
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def tie(state: State, a: Int, b: Int, weight: Int) -> None:
     """Puts a link into the lists of two slots."""
     at_a, at_b = _append(state, a), _append(state, b)
@@ -171,19 +167,18 @@ def tie(state: State, a: Int, b: Int, weight: Int) -> None:
     state.links_f32[place_b, WEIGHT_F32] = weight
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _take_out(state: State, slot: Int, at: Int) -> None:
-    record = state.slots[slot]
-    last = record[DEGREE] - 1
-    record[DEGREE] = last
+    last = state.slots[slot, DEGREE] - 1
+    state.slots[slot, DEGREE] = last
     if at < last:
-        hole, end = record[START] + at, record[START] + last
+        hole, end = state.slots[slot, START] + at, state.slots[slot, START] + last
         for k in range(3):
             state.links[hole, k] = state.links[end, k]
         state.links[state.slots[state.links[hole, PARTNER], START] + state.links[hole, BACK], BACK] = at
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def untie(state: State, a: Int, at_a: Int) -> None:
     """Takes the link at place `at_a` of a slot's list out of both lists."""
     place = state.slots[a, START] + at_a
@@ -192,7 +187,7 @@ def untie(state: State, a: Int, at_a: Int) -> None:
     _take_out(state, b, at_b)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def find_link(state: State, a: Int, b: Int) -> Int:
     """Returns the place in slot a's list of its link to slot b, or -1; looks through the shorter list."""
     if a < 0 or b < 0:

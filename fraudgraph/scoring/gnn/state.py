@@ -68,7 +68,7 @@ class Model(NamedTuple):
 
     Attributes:
         sizes: `[2]` layers L and pull degree.
-        opposite, side_kind: `[sides]`.
+        first_side: `[families]` side 0 of each; opposite, side_kind: `[sides]`.
         sum_at, message_at: `[L + 1, sides]` row within a slot's record, -1 where nothing depends on it.
         own_at: `[L + 1, kinds]` row within a node's record, of U h + b; -1 where nothing depends on it.
         slot_rows: `[sides]`, node_rows: `[kinds]` lengths of the records.
@@ -81,6 +81,7 @@ class Model(NamedTuple):
     """
 
     sizes: I64
+    first_side: I32
     opposite: I32
     side_kind: I32
     sum_at: I32
@@ -111,6 +112,7 @@ class State(NamedTuple):
         link_free: `[32]` first free list of links by size class; row_free: `[16]` first free record by length.
         dirty: `[nodes]` nodes that this batch touched. logit: `[nodes]` the outputs among them.
         scratch: `[4, d]`.
+        picks: `[d + 1]` inputs of a product that are not zero.
         counters: `[10]` int64.
     """
 
@@ -127,6 +129,7 @@ class State(NamedTuple):
     dirty: I32
     logit: F32
     scratch: F32
+    picks: I64
     counters: I64
 
 
@@ -157,6 +160,9 @@ def new_model(weights: NetworkWeights, pull_degree: int) -> Model:
     own_table = np.einsum("rij,rj->ri", weights.own[0][kind_of_row].astype(np.float64), encoder)
     return Model(
         sizes=np.array([layers, pull_degree], np.int64),
+        first_side=np.array(
+            [next(i for i, side in enumerate(sides) if side.family == f) for f in range(len(schema.families))], np.int32
+        ),
         opposite=np.array([side.opposite for side in sides], np.int32),
         side_kind=np.array([side.kind for side in sides], np.int32),
         sum_at=sum_at,
@@ -216,6 +222,7 @@ def new_state(schema: NetworkSchema, *, nodes: int = 1024, links: int = 1024) ->
         link_free=np.full(32, -1, np.int32),
         row_free=np.full(16, -1, np.int32),
         scratch=np.zeros((4, schema.width), np.float32),
+        picks=np.zeros(schema.width + 1, np.int64),
         counters=counters,
     )
 

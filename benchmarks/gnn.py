@@ -1,0 +1,241 @@
+"""Link updates through the incremental network, beside recomputing, in the same run.
+
+`python -m benchmarks.gnn [--nodes 1000000] [--links 3000000]`; about 8 minutes, 8 GB
+
+Two layers, width 64, one core, CPU seconds. An update is one link that comes, with every score that it moves computed
+in the same call; in "+ expiry" each comes with one that goes, counted as one update together; in "+ features" every
+tenth also changes the features of a node. "Rescored" counts outputs per update, each once per batch. One update
+through the Python interface is timed call by call, by the wall clock, and so feels the machine's other work.
+
+At the end the whole graph is given to PyG, and the largest difference of any score is printed beside the number of
+updates that led there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.gnn_graphs import BANDS, Stream, plain, shop
+from benchmarks.gnn_rivals import Rivals, k_hop_per_s, pyg_logits
+from fraudgraph.graph.types import F64
+from fraudgraph.scoring.gnn.engine import FeatureBatch, IncrementalNetwork, LinkBatch
+from fraudgraph.scoring.gnn.kernels import PUT, REMOVE
+from fraudgraph.scoring.gnn.model import NetworkWeights
+
+BATCHES: Final = (1, 100, 10_000)
+PART: Final = 40_000
+DRIFT_UPDATES: Final = 1_000_000
+K_HOP_EVENTS: Final = 5
+BAR_P50_US, BAR_P99_US = 15.0, 50.0
+BAR_K_HOP_TIMES: Final = 10_000
+BARS: Final = {
+    ("homogeneous", "inserts"): 250_000,
+    ("homogeneous", "inserts + expiry"): 130_000,
+    ("typed", "inserts"): 150_000,
+    ("typed", "inserts + expiry"): 75_000,
+    ("hubs", "inserts"): 80_000,
+}
+BAR_NODE_BYTES: Final = 1_228
+BAR_SLOT_BYTES: Final = 614
+
+
+@dataclass(slots=True)
+class Run:
+    """A stream on its way through the engine: links `old` … `new` - 1 of it are in the graph."""
+
+    stream: Stream
+    weights: NetworkWeights
+    engine: IncrementalNetwork
+    old: int
+    new: int
+    updates: int = 0
+
+    def batch(self, size: int, expire: bool) -> LinkBatch:
+        """Returns the next links, each followed by the oldest one's end if `expire`."""
+        new = np.arange(self.new, self.new + size)
+        op = np.zeros(size, np.int8)
+        if expire:
+            new = np.stack((new, np.arange(self.old, self.old + size)), axis=1).ravel()
+            op = np.tile(np.array([PUT, REMOVE], np.int8), size)
+            self.old += size
+        self.new += size
+        stream = self.stream
+        return LinkBatch(op, stream.family[new], stream.a[new], stream.b[new], stream.last_ms[new])
+
+    def features(self, count: int, random: np.random.Generator) -> FeatureBatch:
+        """Returns other bands for some nodes."""
+        nodes = np.unique(random.integers(0, len(self.stream.kind), count)).astype(np.int32)
+        bands = random.integers(0, BANDS, (len(nodes), 2)).astype(np.int32)
+        self.stream.bands[nodes] = bands
+        return FeatureBatch(nodes, self.stream.kind[nodes], bands)
+
+    def rate(self, size: int, updates: int, *, expire: bool, features: bool = False) -> tuple[float, float]:
+        """Returns updates per CPU second and outputs rescored per update."""
+        random = np.random.default_rng(self.new)
+        batches = [self.batch(size, expire) for _ in range(updates // size)]
+        changes = [self.features(max(1, size // 10), random) if features else None for _ in batches]
+        rescored = 0
+        start = time.process_time()
+        for batch, change in zip(batches, changes, strict=True):
+            rescored += len(self.engine.apply(batch, change).nodes)
+        seconds = time.process_time() - start
+        self.updates += updates
+        return updates / seconds, rescored / updates
+
+    def weight(self) -> F64:
+        """Returns the weights of the links in the graph, in float64."""
+        half_life_ms, last_ms = self.stream.schema.half_life_ms, self.stream.last_ms[self.old : self.new]
+        return np.ones(len(last_ms)) if half_life_ms is None else np.exp2((last_ms - last_ms.max()) / half_life_ms)
+
+    def drift(self) -> tuple[float, float]:
+        """Returns the largest difference of a probability from PyG's, and the CPU seconds of its forward."""
+        stream, alive = self.stream, slice(self.old, self.new)
+        expected, seconds = pyg_logits(
+            stream, self.weights, stream.family[alive], stream.a[alive], stream.b[alive], self.weight()
+        )
+        users = np.flatnonzero(stream.kind == 0).astype(np.int32)
+        found = self.engine.logits(users)
+        return float(np.abs(1 / (1 + np.exp(-found)) - 1 / (1 + np.exp(-expected))).max()), seconds
+
+
+def start_run(stream: Stream, links: int) -> Run:
+    """Returns the engine with the first `links` links of a stream."""
+    nodes = len(stream.kind)
+    weights = NetworkWeights.random(stream.schema, 1)
+    run = Run(stream, weights, IncrementalNetwork(weights, nodes=nodes, links=nodes), 0, 0)
+    run.engine.apply(None, FeatureBatch(np.arange(nodes, dtype=np.int32), stream.kind, stream.bands))
+    while run.new < links:
+        run.engine.apply(run.batch(min(500_000, links - run.new), expire=False))
+    return run
+
+
+def verdict(value: float, bar: float, *, most: bool = False) -> str:
+    """Returns the bar and whether it was reached."""
+    reached = value <= bar if most else value >= bar
+    return f"{bar:,.0f} {'ok' if reached else 'MISSED'}"
+
+
+def updates_table(run: Run, table: Table, group: str) -> None:
+    """Adds a row for each mix."""
+    mixes = [("inserts", False, False), ("inserts + expiry", True, False), ("inserts + expiry + features", True, True)]
+    for mix, expire, features in mixes:
+        rates, rescored = [], 0.0
+        for size in BATCHES:
+            rate, rescored = run.rate(size, PART, expire=expire, features=features)
+            rates.append(rate)
+        bar = BARS.get((group, mix))
+        table.add_row(
+            run.stream.name if mix == "inserts" else "",
+            mix,
+            *(f"{rate:,.0f}" for rate in rates),
+            f"{rescored:.1f}",
+            f"{rates[-1] * rescored / 1e6:.2f}",
+            "" if bar is None else verdict(min(rates), bar),
+        )
+
+
+def show_latency(run: Run, console: Console) -> None:
+    """Prints what one update takes through the Python interface."""
+    microseconds = []
+    for batch in [run.batch(1, expire=False) for _ in range(20_000)]:
+        start = time.perf_counter_ns()
+        run.engine.apply(batch)
+        microseconds.append((time.perf_counter_ns() - start) / 1e3)
+    run.updates += len(microseconds)
+    p50, p99, p999 = np.percentile(microseconds, (50, 99, 99.9))
+    console.print(
+        f"one update, wall clock: p50 {p50:.1f} µs (bar {verdict(p50, BAR_P50_US, most=True)}), "
+        f"p99 {p99:.1f} µs (bar {verdict(p99, BAR_P99_US, most=True)}), p99.9 {p999:.1f} µs"
+    )
+
+
+def show_memory(run: Run, console: Console) -> None:
+    """Prints what a node or a slot takes, links included."""
+    figures = run.engine.figures()
+    nodes = len(run.stream.kind)
+    if len(run.stream.schema.kinds) == 1:
+        each = figures.bytes / nodes
+        console.print(f"memory: {each:,.0f} B per node, bar {verdict(each, BAR_NODE_BYTES, most=True)}")
+    else:
+        each = figures.bytes / figures.slots
+        console.print(
+            f"memory: {each:,.0f} B per (node, relation present), bar {verdict(each, BAR_SLOT_BYTES, most=True)}"
+        )
+
+
+def show_rivals(run: Run, table: Table, batch_rates: list[float], pyg_s: float) -> None:
+    """Adds what recomputing would reach on the same graph."""
+    stream, alive = run.stream, slice(run.old, run.new)
+    a, b = stream.a[alive], stream.b[alive]
+    rivals = Rivals(stream, run.weights, a, b)
+    full_s = rivals.full_s()
+    cached = [rivals.cached_per_s(a[-10_000:], b[-10_000:], size) for size in BATCHES]
+    k_hop = k_hop_per_s(stream, run.weights, a, b, K_HOP_EVENTS)
+
+    def row(name: str, rates: list[float]) -> None:
+        times = [ours / theirs for ours, theirs in zip(batch_rates, rates, strict=True)]
+        table.add_row(name, *(f"{rate:,.1f}" for rate in rates), *(f"{many:,.1f}" for many in times))
+
+    table.add_row("incremental", *(f"{rate:,.0f}" for rate in batch_rates), "", "", "")
+    row("layer by layer from cached embeddings, numba", cached)
+    row(f"in full, numba ({full_s:.2f} s)", [size / full_s for size in BATCHES])
+    row(f"in full, PyG ({pyg_s:.2f} s)", [size / pyg_s for size in BATCHES])
+    row("PyG k_hop_subgraph and forward, one by one", [k_hop] * 3)
+    table.caption = f"per event against PyG's k hops: {batch_rates[0] / k_hop:,.0f} times, bar " + verdict(
+        batch_rates[0] / k_hop, BAR_K_HOP_TIMES
+    )
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=1_000_000)
+    parser.add_argument("--links", type=int, default=3_000_000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    nodes, links = arguments.nodes, arguments.links
+    room = 10 * PART + 20_000
+    console = Console(width=170)
+    table = Table(title=f"{nodes:,} nodes, {links:,} links, width 64, 2 layers; link updates/s on one core")
+    for column in ("graph", "mix", "batch 1", "100", "10,000", "rescored each", "M rescored/s", "bar (worst batch)"):
+        table.add_column(column, justify="left" if column in ("graph", "mix") else "right", no_wrap=True)
+    rivals = Table(title="homogeneous, inserts: updates/s by batch of 1, 100 and 10,000; how many times slower")
+    for column in ("way", "1", "100", "10,000", "times", "times", "times"):
+        rivals.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
+    for group, make, hubs in (
+        ("homogeneous", plain, False),
+        ("hubs", plain, True),
+        ("typed", shop, False),
+        ("", shop, True),
+    ):
+        more = DRIFT_UPDATES if group == "homogeneous" else 0
+        run = start_run(make(nodes, links + room + more, hubs=hubs), links)
+        console.print(f"\n{run.stream.name}")
+        updates_table(run, table, group)
+        show_latency(run, console)
+        show_memory(run, console)
+        if group == "homogeneous":
+            rates = [run.rate(size, PART, expire=False)[0] for size in BATCHES]
+            run.rate(10_000, DRIFT_UPDATES // 2, expire=True)
+            run.updates += DRIFT_UPDATES // 2  # each of these was a link that came and one that went
+        worst, pyg_s = run.drift()
+        console.print(
+            f"largest difference of a score from PyG after {run.updates:,} updates: {worst:.1e}, bar 1e-4 "
+            f"{'ok' if worst <= 1e-4 else 'MISSED'}; slots added up anew: {run.engine.figures().refreshed:,}"
+        )
+        if group == "homogeneous":
+            show_rivals(run, rivals, rates, pyg_s)
+    console.print(table)
+    console.print(rivals)
+
+
+if __name__ == "__main__":
+    main()
