@@ -105,8 +105,19 @@ def say(recorded: Recorded, document: dict[str, object], text: str, format: Form
 
 
 def read_note(text: str) -> str:
-    """Returns a note; `-` reads it from standard input."""
-    return read_value("note", text, secret=False) if text else ""
+    """Returns a note; `-` reads it from standard input.
+
+    Raises:
+        UsageError: it is too long.
+    """
+    from fraudgraph.cases.orders import MAX_NOTE
+
+    written = read_value("note", text, secret=False) if text else ""
+    if len(written) > MAX_NOTE:
+        raise UsageError(
+            f"the note has {len(written):,} characters", do=f"Keep it to {MAX_NOTE:,}, and link to what is longer."
+        )
+    return written
 
 
 def _author(given: str | None) -> str:
@@ -126,7 +137,6 @@ def _state(settings: Settings, number: int) -> Recorded:
     with closing(open_reader(settings)) as reader:
         if reader.commands_applied() < number:
             return Recorded(number, applied=False)
-        refused = [
-            letter.detail for letter in reader.dead_letters() if (letter.partition, letter.offset) == (COMMANDS, number)
-        ]
-    return Recorded(number, applied=True, refused=refused[0] if refused else None)
+        letters = reader.dead_letters(partition=COMMANDS)
+    refused = next((letter.detail for letter in letters if letter.offset == number), None)
+    return Recorded(number, applied=True, refused=refused)

@@ -76,12 +76,9 @@ def add(
             f"{reason!r} is no reason for {kind}", do=f"Give --reason {', '.join(CONSTRAINT_REASONS[kind])}."
         )
     settings = effective_settings(store, config, overrides).settings
-    entity, first, second = _about(settings, kind, what, country)
     order = Constrain(
-        kind=kind,
-        entity=entity,
-        first=first,
-        second=second,
+        kind,
+        *about(settings, kind, what, country),
         reason=reason,
         note=read_note(note_text),
         until_ms=NEVER_MS if until is None else parse_since(until, 0),
@@ -188,10 +185,14 @@ def _print(reader: StoreReader, found: list[Constraint], now_ms: int) -> None:
     )
 
 
-def _about(
-    settings: Settings, kind: ConstraintKind, what: list[str], country: str | None
+def about(
+    settings: Settings, kind: ConstraintKind, what: list[str], country: str | None = None
 ) -> tuple[EntityKind, str, str]:
-    """Returns what a constraint is about: kind of entity, and a pseudonym or two user ids."""
+    """Returns what a constraint is about: kind of entity, and a pseudonym or two user ids.
+
+    Raises:
+        UsageError: `what` is no such thing, or is personal data on the command line.
+    """
     from fraudgraph.app import open_reader, open_resolver
     from fraudgraph.cli.lookup import Question, resolve, user_secret
     from fraudgraph.events.kinds import EntityKind

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudgraph.cases.reasons import VERDICT_REASONS, Verdict
+from fraudgraph.cases.reasons import CONSTRAINT_REASONS, VERDICT_REASONS, ConstraintKind, Verdict
 from fraudgraph.cli.commands import (
     AuthorOption,
     Format,
@@ -44,6 +44,12 @@ def decide(
     undo_of: Annotated[
         str | None, typer.Option("--undo-of", metavar="DECISION_ID", help="Takes that decision back first.")
     ] = None,
+    benign_hub: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--benign-hub", metavar="KIND:VALUE", help="Also an identifier that ties nobody; may be repeated."
+        ),
+    ] = None,
     author: AuthorOption = None,
     wait: WaitOption = False,
     format: FormatOption = Format.TEXT,
@@ -55,25 +61,33 @@ def decide(
 
     Confirmed accounts count as fraud from now on, those of a false positive as legitimate.
     """
-    from fraudgraph.cases.orders import Decide, Undo
+    from fraudgraph.cases.orders import Constrain, Decide, Undo
+    from fraudgraph.cli.constraints import about
     from fraudgraph.rings.facts_words import count
 
     if reason not in VERDICT_REASONS[verdict]:
         raise UsageError(
             f"{reason!r} is no reason for {verdict}", do=f"Give --reason {', '.join(VERDICT_REASONS[verdict])}."
         )
+    hub_reason = reason if reason in CONSTRAINT_REASONS[ConstraintKind.BENIGN_HUB] else "other"
     settings = effective_settings(store, config, overrides).settings
     now, present = _present(settings, ring_id)
-    about = _chosen(present, members)
+    chosen = _chosen(present, members)
     written = read_note(note_text)
+    harmless = [
+        Constrain(ConstraintKind.BENIGN_HUB, *about(settings, ConstraintKind.BENIGN_HUB, [each]), hub_reason, written)
+        for each in benign_hub or ()
+    ]
     if undo_of is not None:
         give(settings, Undo(undo_of), author=author, wait=wait)
-    order = Decide(ring_id=now, verdict=verdict, reason=reason, note=written, members=tuple(about))
+    order = Decide(ring_id=now, verdict=verdict, reason=reason, note=written, members=tuple(chosen))
     recorded = give(settings, order, author=author, wait=wait)
+    for constraint in harmless:
+        give(settings, constraint, author=author, wait=wait)
     decision = _made(settings, recorded.source)
     text = ""
     if decision is not None:
-        text = f"{decision.decision_id}: {decision.ring_id} {verdict} ({reason}), {count(len(about), 'account')}"
+        text = f"{decision.decision_id}: {decision.ring_id} {verdict} ({reason}), {count(len(chosen), 'account')}"
     say(recorded, {"decision": None if decision is None else decision_json(decision)}, text, format)
 
 

@@ -291,8 +291,8 @@ class StoreReader(Protocol):
         """Returns the living rings that the user is a member of."""
         ...
 
-    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
-        """Returns dead letters in the order of their ids."""
+    def dead_letters(self, *, partition: str | None = None, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids; those of one partition where it is given."""
         ...
 
     def alerts(self, *, limit: int | None = None) -> list[AlertRow]:

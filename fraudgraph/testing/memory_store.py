@@ -285,9 +285,10 @@ class MemoryStore:
             if _lives(ring) and user_id in map(self._user_id, tables.members.get(ring_id, {}))
         )
 
-    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
-        """Returns dead letters in the order of their ids."""
-        return list(self.file.tables.dead_letters.values())[:limit]
+    def dead_letters(self, *, partition: str | None = None, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids; those of one partition where it is given."""
+        letters = self.file.tables.dead_letters.values()
+        return [letter for letter in letters if partition in (None, letter.partition)][:limit]
 
     def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
         """Returns alerts, newest first, ties by alert id."""

@@ -10,7 +10,8 @@ from fraudgraph.cases.audit import AuditHead, AuditRow, append, digest
 from fraudgraph.cases.constraints import NEVER_MS, Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.cases.reasons import ConstraintKind, Verdict
-from fraudgraph.events.kinds import EntityKind
+from fraudgraph.events.batch import DeadLetter
+from fraudgraph.events.kinds import EntityKind, RejectReason
 from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.stores.command_stream import CommandStream
 from fraudgraph.stores.port import COMMANDS, QUEUE_STATUSES, CommitDelta, LineageRow, Store
@@ -73,6 +74,17 @@ class StoreCases:
         assert store.commands_applied() == 0
         store.commit(CommitDelta(commit=1, watermark_ms=0, positions={COMMANDS: 3}))
         assert (store.commands_applied(), other.commands_applied()) == (2, 2)
+
+    def test_dead_letters_of_one_partition(self) -> None:
+        store = self.claimed()
+        letters = [
+            DeadLetter(RejectReason.INVALID_FIELD, "undo: …", partition, offset, b"sealed")
+            for offset, partition in enumerate((COMMANDS, "file:a", COMMANDS))
+        ]
+        store.commit(CommitDelta(commit=1, watermark_ms=0, dead_letters=letters))
+        assert [letter.offset for letter in store.dead_letters(partition=COMMANDS)] == [0, 2]
+        assert [letter.offset for letter in store.dead_letters(partition=COMMANDS, limit=1)] == [0]
+        assert len(store.dead_letters()) == 3
 
     def test_commands_are_a_stream(self) -> None:
         store = self.claimed()

@@ -122,6 +122,21 @@ def test_part_of_a_ring_and_one_instead_of_another(shop: Shop) -> None:
     assert (wrong.code, "chargebacks" in wrong.err) == (2, True)
 
 
+def test_a_verdict_and_what_is_harmless_in_one_breath(shop: Shop) -> None:
+    ring = shop.rings()[0]["ring_id"]
+    decide = ("rings", "decide", ring, "false-positive", "--reason", "shared-network")
+    made = shop.json(*decide, "--benign-hub", "ip:203.0.113.7", "--benign-hub", "device:kiosk-1")
+    assert made["decision"]["decision_id"] == "D000001"
+    constraints = shop.json("constraints", "list")["constraints"]
+    assert [(each["kind"], each["reason"]) for each in constraints] == [("benign-hub", "shared-network")] * 2
+    nothing = shop.say(*decide, "--benign-hub", "email:someone@example.com")
+    assert (nothing.code, "someone" in nothing.err) == (2, False)
+    assert shop.say(*decide, "--note", "x" * 2_001).code == 2
+    hidden = shop.say(*decide, "--note", "a\x1b[31mb")
+    assert (hidden.code, "control" in hidden.err) == (2, True)
+    assert len(shop.json("audit", "list")["audit"]) == 3
+
+
 def test_two_people_where_the_configuration_wants_two(shop: Shop) -> None:
     two = ("--set", "cases.second_reader=true")
     ring = shop.rings()[0]["ring_id"]

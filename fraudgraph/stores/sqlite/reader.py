@@ -235,14 +235,15 @@ class SqliteReader:
             )
             return [lens.ring(ring_from_row(row)) for row in rows]
 
-    def dead_letters(self, *, limit: int | None = None) -> list[StoredDeadLetter]:
-        """Returns dead letters in the order of their ids."""
+    def dead_letters(self, *, partition: str | None = None, limit: int | None = None) -> list[StoredDeadLetter]:
+        """Returns dead letters in the order of their ids; those of one partition where it is given."""
         with self._reading() as (db, _):
             rows = db.execute(
                 """
                 SELECT id, reason, detail, source, position, commit_no, ciphertext FROM dead_letters
-                ORDER BY id LIMIT ?""",
-                (ALL if limit is None else limit,),
+                WHERE :partition IS NULL OR source = :partition
+                ORDER BY id LIMIT :limit""",
+                {"partition": partition, "limit": ALL if limit is None else limit},
             ).fetchall()
         return [StoredDeadLetter(number, RejectReason(reason).code, *rest) for number, reason, *rest in rows]
 
