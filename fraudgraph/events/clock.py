@@ -107,10 +107,8 @@ class EventClock:
         }
 
     def seen(self) -> tuple[list[bytes], list[int]]:
-        """Returns the event ids newer than the watermark, and times of the same hour."""
-        keys = [key for hour in self._seen_by_hour.values() for key in hour]
-        times = [hour * HOUR_MS for hour, known in self._seen_by_hour.items() for _ in known]
-        return keys, times
+        """Returns the event ids newer than the watermark, some a little older too, and their times in ms."""
+        return list(self._seen), list(self._seen.values())
 
     def admit(self, batch: DecodedBatch, *, backfill: bool = False) -> Admission:
         """Returns which events apply. With `backfill`, late events apply and the clock does not move."""
