@@ -67,7 +67,7 @@ def verify(
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="Text for people, JSON for programs.")] = Format.TEXT,
 ) -> None:
-    """Checks a dossier, without the store it came from and without any key.
+    """Checks a dossier, without its store and without any key.
 
     Hashes; and derived anew: strengths, money, priority, score, facts, roles, stress test. Exits with 3 where something
     differs.
