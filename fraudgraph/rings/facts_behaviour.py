@@ -33,7 +33,7 @@ TESTING_RATIO = 0.3
 
 def bursts(view: RingView) -> Iterator[Draft]:
     """Half of the members or more were first seen within 24 hours, or within 7 days: whichever weighs more."""
-    first = sorted((u.first_ms, u.user_id) for u in view.users.values())
+    first = sorted((u.first_ms, u.user_id) for u in view.newcomers)
     slices = [(factor, hours, *densest(first, hours * HOUR_MS)) for factor, hours in BURST_WINDOWS]
     factor, hours, start, end = max(slices, key=lambda row: row[0] * (row[3] - row[2]))
     n = end - start
@@ -136,7 +136,7 @@ def quick_spending(view: RingView) -> Iterator[Draft]:
     """Members that spent within a day of being first seen, where they are at least three and half of the ring."""
     waits = {
         u.user_id: u.first_spend_ms - u.first_ms
-        for u in view.users.values()
+        for u in view.newcomers
         if u.first_spend_ms >= 0 and u.first_spend_ms - u.first_ms <= DAY_MS
     }
     if len(waits) < 3 or 2 * len(waits) < view.size:

@@ -123,6 +123,16 @@ class RingView:
         """Number of members."""
         return len(self.users)
 
+    @property
+    def newcomers(self) -> list[SnapshotUser]:
+        """Members of whom the stream may show the beginning, by user id.
+
+        Where a member signed up in the stream, those who did not were there before it, and first seen in it says
+        nothing of them. In a ring without any sign-up that cannot be told, and all are returned.
+        """
+        signed_up = [user for user in self.users.values() if user.signup_ms >= 0]
+        return signed_up or list(self.users.values())
+
     def age_ms(self, user_id: str, at_ms: int) -> int:
         """Returns how long the shop has known a member at that time; negative before it did."""
         user = self.users[user_id]

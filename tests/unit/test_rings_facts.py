@@ -122,6 +122,19 @@ def test_burst_prefers_the_day_over_the_week() -> None:
     assert week.text.startswith("All 6 accounts")
 
 
+def test_accounts_older_than_the_stream_begin_nothing() -> None:
+    b = Builder()
+    for i in range(8):
+        b.user(f"U{i}", NOW - 9 * DAY + i * HOUR, first_spend_ms=NOW - 9 * DAY + i * HOUR)
+    assert {"burst", "quick-spending"} <= {f.kind for f in facts(b.build())}
+    for i in range(2, 8):  # two signed up in the stream, the others were there before it
+        b.users[f"U{i}"] = replace(b.users[f"U{i}"], signup_ms=-1)
+    assert not {"burst", "quick-spending"} & {f.kind for f in facts(b.build())}
+    for i in range(2):  # nobody did: the ring does not show whether the stream has sign-ups
+        b.users[f"U{i}"] = replace(b.users[f"U{i}"], signup_ms=-1)
+    assert {"burst", "quick-spending"} <= {f.kind for f in facts(b.build())}
+
+
 def test_no_burst_where_accounts_come_slowly() -> None:
     b = Builder()
     for i in range(6):
