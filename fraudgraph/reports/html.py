@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fraudgraph.reports.escape import plain
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, percent
+from fraudgraph.reports.model import RingReport, against, nothing_against, percent
 from fraudgraph.rings.facts_words import date, minute, rfc3339
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def _template() -> Template:
     )
     environment.filters.update(date=date, minute=minute, rfc3339=rfc3339, percent=percent)
     environment.globals["against"] = against
+    environment.globals["nothing_against"] = nothing_against
     return environment.get_template("ring.html.j2")
 
 

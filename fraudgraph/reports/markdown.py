@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fraudgraph.reports.escape import markdown as md
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, percent
+from fraudgraph.reports.model import RingReport, against, nothing_against, percent
 from fraudgraph.rings.facts_words import date, minute
 
 
@@ -27,7 +27,8 @@ def render_markdown(report: RingReport, picture: str | None = None) -> str:
     lines += _section("Members", _members(report))
     lines += _section("Evidence", _evidence(report))
     lines += _section("What happened when", [f"- {md(minute(h.at_ms))}: {md(h.text)}" for h in report.happenings])
-    lines += _section("What speaks against it", [_bullet(against(e), e.evidence) for e in report.innocent])
+    innocent = [_bullet(against(e), e.evidence) for e in report.innocent]
+    lines += _section("What speaks against it", innocent or [md(nothing_against(report))])
     lines += _section("What to do next", [_bullet(f"{a.text} Why: {a.reason}.", a.evidence) for a in report.actions])
     lines += _section("Why this place in the queue", _factors(report))
     lines += _section("How it was computed", _table(("what", "value"), report.computed))

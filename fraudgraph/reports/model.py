@@ -156,6 +156,15 @@ def against(explanation: Explanation) -> str:
     return f"{explanation.text} Against this {verb} {listed(explanation.contradicted, 4)}."
 
 
+def nothing_against(report: RingReport) -> str:
+    """Returns what a report says where it has no innocent explanation, with what lowers the score all the same."""
+    lowers = [f"{name.replace('-', ' ')} ({value:+.2f})" for name, value in report.contributions if value < 0.0]
+    text = "No innocent explanation that we know fits the facts."
+    if not lowers:
+        return text
+    return f"{text} What lowers the score, in log-odds: {listed(lowers)}."
+
+
 def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -> str:
     s = view.snapshot
     shared = _shared_words(view)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from fraudgraph.reports.escape import plain
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, percent
+from fraudgraph.reports.model import RingReport, against, nothing_against, percent
 from fraudgraph.rings.facts_view import Identifier
 from fraudgraph.rings.facts_words import date, minute
 from fraudgraph.rings.roles import RoleName
@@ -43,7 +43,7 @@ def render(report: RingReport) -> RenderableType:
         *_section("Members", [_members(report)]),
         *_section("Evidence", [_evidence(report)]),
         *_section("What happened when", [_timeline(report)]),
-        *_section("What speaks against it", _bullets((against(e), e.evidence) for e in report.innocent)),
+        *_section("What speaks against it", _against(report)),
         *_section("What to do next", _bullets((f"{a.text} Why: {a.reason}.", a.evidence) for a in report.actions)),
         *_section("Why this place in the queue", [_factors(report)]),
         *_section("How it was computed", [_pairs(report.computed)]),
@@ -73,6 +73,10 @@ def _bullets(rows: Iterable[tuple[str, tuple[str, ...]]]) -> list[RenderableType
             line.append(f" [{', '.join(evidence[:6])}{' …' if len(evidence) > 6 else ''}]", style="dim")
         table.add_row("•", line)
     return [] if empty else [table]
+
+
+def _against(report: RingReport) -> list[RenderableType]:
+    return _bullets((against(e), e.evidence) for e in report.innocent) or [Text(plain(nothing_against(report)))]
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> Table:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_terminal_fits_its_width_and_says_everything_in_order(name: str, width: 
     assert "\x1b" not in text
     places = [text.index(f"\n{title}") for title in SECTIONS]
     assert places == sorted(places)
+
+
+def test_where_no_explanation_fits_what_lowers_the_score_is_said() -> None:
+    report = replace(build_report(fake_accounts()), innocent=())
+    for said in (in_terminal(report, 200, color=False), render_markdown(report), render_html(report, "<svg></svg>")):
+        assert "No innocent explanation that we know fits the facts" in said
+        assert "long standing (-0.30)" in said.replace("\\", "")
+    report = replace(report, contributions=(("burst", 1.2),))
+    assert "What lowers the score" not in in_terminal(report, 200, color=False)
 
 
 def test_terminal_colours_only_where_asked() -> None:
