@@ -112,6 +112,7 @@ class RingSnapshot:
     Attributes:
         identifiers: those that members share, as the queue shows them: as of the ring's last change.
         transfers: between members; `sent_outside`: what members sent to anybody else.
+        together: pairs of members, in the order of their ids, whom an analyst tied, with the constraint that says so.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
@@ -133,6 +134,7 @@ class RingSnapshot:
     lineage: tuple[SnapshotStep, ...]
     identifiers: int = 0
     sent_outside: tuple[SnapshotSent, ...] = ()
+    together: tuple[tuple[str, str, str], ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

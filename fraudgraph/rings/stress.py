@@ -67,7 +67,7 @@ def soft_ties(view: RingView, without: str | None = None) -> tuple[SoftTie, ...]
 
 
 def tie_graph(view: RingView, without: str | None = None) -> dict[Node, set[Node]]:
-    """Returns the ring's ties: members to identifiers (hard), members to members (soft)."""
+    """Returns the ring's ties: members to identifiers (hard), members to members (soft, or by an analyst's word)."""
     graph: dict[Node, set[Node]] = {("user", user_id): set() for user_id in view.users}
     edges: list[tuple[Node, Node]] = [
         (("user", link.user_id), ("identifier", identifier.name))
@@ -77,6 +77,7 @@ def tie_graph(view: RingView, without: str | None = None) -> dict[Node, set[Node
         if link.ties and not link.hub
     ]
     edges += [(("user", t.user_a), ("user", t.user_b)) for t in soft_ties(view, without)]
+    edges += [(("user", a), ("user", b)) for a, b, _ in view.snapshot.together]
     for a, b in edges:
         graph.setdefault(a, set()).add(b)
         graph.setdefault(b, set()).add(a)

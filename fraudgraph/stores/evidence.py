@@ -33,22 +33,30 @@ class Lens:
         priority: gives rings their recency, their priority and their dormancy.
         as_of_ms: the watermark of the commit that is read.
         benign: pseudonyms of identifiers that tie nobody by an analyst's word -> the constraint that says so.
+        together: pairs of user ids that an analyst tied, with the constraint that says so.
     """
 
     policy: LinkPolicy
     priority: PriorityRules
     as_of_ms: int
     benign: Mapping[bytes, str] = field(default_factory=dict)
+    together: tuple[tuple[str, str, str], ...] = ()
 
     def constrained(self, constraints: Iterable[Constraint]) -> Lens:
         """Returns the lens under the constraints that are in force."""
+        holding = [each for each in constraints if each.holds_at(self.as_of_ms)]
         return replace(
             self,
             benign={
                 bytes.fromhex(each.first): each.constraint_id
-                for each in constraints
-                if each.kind is ConstraintKind.BENIGN_HUB and each.holds_at(self.as_of_ms)
+                for each in holding
+                if each.kind is ConstraintKind.BENIGN_HUB
             },
+            together=tuple(
+                (each.first, each.second, each.constraint_id)
+                for each in sorted(holding, key=lambda each: (each.first, each.second, each.constraint_id))
+                if each.kind is ConstraintKind.MUST_LINK
+            ),
         )
 
     def live_since_ms(self, kind: EntityKind) -> int:
@@ -106,6 +114,8 @@ class Lens:
     ) -> RingSnapshot:
         """Returns the snapshot in canonical order, so that the same evidence is equal from every adapter."""
         ring = self.ring(row)
+        members = sorted(users, key=lambda user: user.user_id)
+        here = {user.user_id for user in members}
         return RingSnapshot(
             ring_id=ring.ring_id,
             status=ring.status,
@@ -116,7 +126,8 @@ class Lens:
             recency=self.priority.recency(ring.last_seen_ms, self.as_of_ms),
             reason=ring.reason,
             as_of_ms=self.as_of_ms,
-            users=tuple(sorted(users, key=lambda user: user.user_id)),
+            users=tuple(members),
+            together=tuple(pair for pair in self.together if here.issuperset(pair[:2])),
             links=tuple(sorted(links, key=lambda link: (link.user_id, link.kind, link.key))),
             orders=tuple(sorted(orders, key=lambda order: (order.ts_ms, order.order_ref))),
             transfers=tuple(

@@ -179,6 +179,19 @@ class StoreCases:
             (benign, bool(benign), not benign, not benign)
         }
 
+    def test_pairs_that_an_analyst_tied_are_in_the_evidence(self) -> None:
+        store = self.claimed()
+        delta = small_shop(1)
+        pairs = (("ann", "eve", NEVER_MS), ("ann", "zoe", NEVER_MS), ("bob", "eve", START_MS))
+        delta.constraints = [
+            replace(CONSTRAINT, constraint_id=f"C{i}", kind=ConstraintKind.MUST_LINK, first=a, second=b, until_ms=until)
+            for i, (a, b, until) in enumerate(pairs)
+        ]
+        store.commit(delta)
+        ring = store.snapshot("R-1")
+        assert ring is not None
+        assert ring.together == (("ann", "eve", "C0"),)
+
     def test_lineage_shows_both_sides_and_the_cause(self) -> None:
         store = self.claimed()
         steps = [
