@@ -312,7 +312,7 @@ class HotGraph:
 
         To be called after `apply`, which gives ids to keys and takes them back.
         """
-        if keys != self._benign:
+        if keys is not self._benign:
             self._benign, self._benign_halves = keys, key_halves(sorted(keys))
         marked = look_up_keys(self.keys, self._benign_halves)
         marked = marked[marked >= 0]

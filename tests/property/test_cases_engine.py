@@ -28,7 +28,6 @@ from fraudgraph.engine import Engine, EngineRules, Outcome
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.cut import cut_apart
-from fraudgraph.rings.identity import ring_name
 from fraudgraph.testing.canonical import graph_view, measures_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
 from fraudgraph.testing.memory_store import MemoryStore
@@ -168,20 +167,21 @@ def test_said_twice_is_said_once(happenings: list[Happening], salt: int) -> None
 
 @settings(max_examples=150, deadline=None)
 @given(events, salts)
-def test_who_must_be_apart_is_in_no_ring_together_and_who_must_be_together_is_connected(
-    happenings: list[Happening], salt: int
-) -> None:
+def test_constraints_hold_and_every_ring_says_what_was_decided(happenings: list[Happening], salt: int) -> None:
     engine = start()
     live(engine, happenings, salt)
     demands = engine.cases.in_force(engine.watermark_ms)
-    touched = {user for row in rings_view(engine).values() for user in row}
     for a, b in demands.apart:
         assert not any({a, b} <= team for team in rings_view(engine).values())
     known = engine.graph.user_table.id_of
     for pair in demands.together:
         if all(user in known for user in pair):
             assert any(set(pair) <= team for team in graph_view(engine).components)
-    assert touched <= set(known)
+    for serial, team in rings_view(engine).items():
+        decided = engine.cases.status(team)
+        row = engine.rows[serial]
+        assert row.status == decided.status
+        assert row.reason.endswith(f"; {decided.grown} new since {decided.because}") == bool(decided.grown)
 
 
 @settings(max_examples=100, deadline=None)
@@ -250,7 +250,3 @@ def test_any_tampered_row_of_the_audit_is_found(happenings: list[Happening], sal
     subject = rows[place].subject
     assert verify(rows, contents | {subject: digest("something else")})
     assert verify(rows, {name: content for name, content in contents.items() if name != subject})
-
-
-def test_ring_name_is_what_decisions_call_it() -> None:
-    assert ring_name(7) == "R000007"
