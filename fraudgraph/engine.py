@@ -249,7 +249,9 @@ class Engine:
         for serial, goes_to in moves.ended.items():
             row = replace(self.rows.pop(serial), status="closed" if goes_to is None else "merged")
             delta.rings.append(row)
-            delta.members[row.ring_id] = []
+            if goes_to is not None:
+                # One that closed keeps its last members: who they were is all that is left to ask about it.
+                delta.members[row.ring_id] = []
             self._chances.pop(serial, None)
         alive, reshaped = moves.alive, moves.reshaped
         if self.scorer.wants(len(self.register.members)):

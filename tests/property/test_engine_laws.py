@@ -29,7 +29,7 @@ from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.rings.features import RING_FEATURES, RING_MONEY
 from fraudgraph.rings.identity import ring_name, ring_serial
 from fraudgraph.rings.members import member_probabilities
-from fraudgraph.stores.port import Store
+from fraudgraph.stores.port import CLOSED_STATUSES, RingRow
 from fraudgraph.stores.sqlite.store import SqliteStore
 from fraudgraph.testing.canonical import GraphView, graph_view, measures_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
@@ -71,7 +71,7 @@ class Story:
 
     lineage: list[object] = field(default_factory=list)
     alerts: list[object] = field(default_factory=list)
-    rings: dict[str, object] = field(default_factory=dict)
+    rings: dict[str, RingRow] = field(default_factory=dict)
     members: dict[str, object] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
@@ -306,7 +306,8 @@ def test_the_register_names_the_components(happenings: list[Happening], how: int
         view: GraphView = graph_view(engine)
         rings = rings_view(engine)
         assert set(rings.values()) == {team for team in view.components if len(team) >= UNCUT.min_users}
-        assert {ring: size for ring, size in story.members.items() if size} == {
+        living = {ring: size for ring, size in story.members.items() if story.rings[ring].status not in CLOSED_STATUSES}
+        assert living == {
             ring_name(serial): len(team) for serial, team in rings.items()
         }
 
