@@ -245,6 +245,7 @@ class Decoder:
         if about_ms > arrived_ms:
             raise Rejected(RejectReason.INVALID_FIELD, "about_ts: later than arrived_ts")
         check_visible("source", label.source)
+        source = self._resolver.user(label.source)  # a person may stand there by their address
         kind, _, target = label.target.partition(":")
         user = None
         if kind == "user":
@@ -260,7 +261,7 @@ class Decoder:
             fraud=label.value == "fraud",
             about_ms=about_ms,
             arrived_ms=arrived_ms,
-            source=label.source,
+            source=source,
             supersedes=None if label.supersedes is None else self._resolver.event_key(label.supersedes),
         )
 

@@ -263,6 +263,15 @@ def test_a_user_id_that_is_an_email_address_or_phone_is_one_pseudonym_everywhere
     assert decode(LOGIN | {"user_id": "+49 151 12345678"}).user == decode(LOGIN | {"user_id": "015112345678"}).user
 
 
+def test_a_label_keeps_no_address_of_who_said_it() -> None:
+    by_mail, by_phone, by_name = decode(
+        *(LABEL | {"source": source} for source in ("ann@example.com", "+49 151 12345678", "review-2026"))
+    ).labels
+    assert by_mail.source == f"u_{PSEUDONYMS.of(Domain.USER, 'ann@example.com').hex()}"
+    assert by_phone.source.startswith("u_")
+    assert by_name.source == "review-2026"
+
+
 def test_labels_and_commands_come_beside_the_columns() -> None:
     batch = decode(b"{", LOGIN, LABEL, LABEL | {"target": "order:o1", "supersedes": "l0"}, COMMAND)
     assert batch.type.tolist() == [EventType.LOGIN, EventType.LABEL, EventType.LABEL, EventType.COMMAND]
