@@ -164,7 +164,9 @@ class LineReader:
         self._tail, self._tail_bytes = [], 0
         self._ended = True
         if self._base >= self._reported_before and not self._skipping:
-            what = "the file ends in the middle of its compressed data" if isinstance(error, EOFError) else str(error)
+            # The library's own words would quote what it found there.
+            ends = isinstance(error, EOFError)
+            what = "the file ends in the middle of its compressed data" if ends else "this is not, or no longer, gzip"
             self._damaged.append((self._base, seen, f"{TRUNCATED_INPUT}: {what}; what follows is unreadable"))
 
     def _report_long(self, start: int, head: bytes) -> None:

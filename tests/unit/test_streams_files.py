@@ -195,7 +195,9 @@ def test_what_is_not_gzip_is_reported_once(tmp_path: Path, content: bytes) -> No
     path = write(tmp_path / "e.jsonl.gz", content)
     values, after, batches = drain([path])
     assert values in ([], [b"one"])
-    assert [reason.split(":")[0] for _, _, reason in damage(batches)] == ["truncated-input"]
+    ((_, _, reason),) = damage(batches)
+    assert reason.startswith("truncated-input: ")
+    assert "b'" not in reason  # nothing of the content
     assert damage(drain([path], after)[2]) == []
 
 
