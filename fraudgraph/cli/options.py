@@ -9,6 +9,8 @@ import typer
 
 from fraudgraph.settings import Effective, load_settings, parse_overrides
 
+FAILURE = 1
+"""Exit code where a command ran and nothing came of it."""
 FINDINGS = 3
 """Exit code of `--exit-code` where there is something to look at."""
 

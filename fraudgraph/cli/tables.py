@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fraudgraph.cli.options import FAILURE
 from fraudgraph.cli.output import note
 from fraudgraph.cli.progress import progress_bar
 
@@ -36,6 +37,8 @@ def import_(
             loaded, folder, out, lambda done, total: show(done, total, f"{done:,} rows"), rejects=rejects
         )
     _summarise(report, out, rejects)
+    if report.rejected and not report.events:
+        raise typer.Exit(FAILURE)
 
 
 def _summarise(report: ImportReport, out: Path, rejects: Path | None) -> None:
@@ -56,4 +59,7 @@ def _summarise(report: ImportReport, out: Path, rejects: Path | None) -> None:
         note("  --rejects FILE names every one of them")
     elif rejects is not None:
         note(f"wrote {rejects}: {count(report.rejected, 'row')}")
-    note(f"next: fraudgraph ingest {out} --store sqlite:///shop.db")
+    if report.events:
+        note(f"next: fraudgraph ingest {out} --store sqlite:///shop.db")
+    elif report.rejected:
+        note("next: mend the mapping; no row could be used as it says")

@@ -97,10 +97,10 @@ def _check_events(mapping: Mapping, events: Events, place: str) -> None:
     known, required = field_names(EVENT_STRUCTS[events.type])
     for name in events.fields:
         if name not in known:
-            raise _wrong(place, f"a {events.type} has no field `{name}`", nearest(name, known))
+            raise _wrong(place, f"an event of type {events.type} has no field `{name}`", nearest(name, known))
     for name in sorted(required - {"event_id"}):
         if name not in events.fields:
-            raise _wrong(place, f"field `{name}` is missing", f"Say where a {events.type}'s `{name}` comes from.")
+            raise _wrong(place, f"field `{name}` is missing", f"Say where the `{name}` of a row comes from.")
     for name in events.fields:
         field = events.field(name)
         if field is not None:

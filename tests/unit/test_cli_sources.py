@@ -69,6 +69,18 @@ def test_tables_become_events_and_unusable_rows_are_named(tmp_path: Path) -> Non
     assert fraudgraph("ingest", out, "--store", url, "--format", "json").json["events"] == 1
 
 
+def test_a_mapping_under_which_no_row_can_be_used_fails(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_text(MAPPING)
+    table, out = tmp_path / "accounts.csv", tmp_path / "events.jsonl"
+    table.write_text("id,created,mail\nu1,01.02.2026,a@example.com\n")
+    said = fraudgraph("import", tmp_path / "shop.toml", tmp_path, "--out", out)
+    assert said.code == 1
+    assert "next: mend the mapping" in said.err
+    assert "fraudgraph ingest" not in said.err
+    table.write_text("id,created,mail\n")  # nothing happened yet, which is no failure
+    assert fraudgraph("import", tmp_path / "shop.toml", tmp_path, "--out", out).code == 0
+
+
 @pytest.mark.parametrize(
     ("mapping", "says"),
     [

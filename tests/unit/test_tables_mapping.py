@@ -50,7 +50,7 @@ def test_the_good_one_loads(tmp_path: Path) -> None:
         ("equals =", "equal =", r"number 1, where: unknown key `equal`.*Did you mean `equals`"),
         ("on =", "onn =", r"number 1, join: unknown key `onn`.*Did you mean `on`"),
         ("minor_units", "minor_unit", r"field amount: unknown key `minor_unit`.*Did you mean `minor_units`"),
-        ("user_id", "userid", r"a order has no field `userid`.*Did you mean `user_id`"),
+        ("user_id", "userid", r"an event of type order has no field `userid`.*Did you mean `user_id`"),
         ('type = "order"', 'type = "ordr"', r"unknown type `ordr`.*Did you mean `order`"),
         ('type = "order"', 'type = "command"', r"unknown type `command`"),
         ('table = "orders"', 'table = "order"', r"no \[tables\.order\].*Did you mean `orders`"),
