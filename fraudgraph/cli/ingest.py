@@ -52,6 +52,8 @@ def ingest(
         print_json({"store": without_password(settings.store.url), **_document(totals, rings)})
     else:
         summarise(totals, rings)
+        if totals.dead_letters:
+            note(f"next: fraudgraph dead-letters list --store {without_password(settings.store.url)}")
 
 
 def run_ingest(settings: Settings, paths: list[str]) -> tuple[Totals, int]:
@@ -78,6 +80,8 @@ def summarise(totals: Totals, rings: int) -> None:
         note(f"{count(totals.commands, 'command')} obeyed")
     if totals.events or totals.duplicates or totals.dead_letters:
         note(f"{count(totals.events, 'event')} applied in {count(totals.commits, 'commit')}{until}")
+    elif totals.bytes_all == 0:
+        note("there is nothing in what was read: the input is empty")
     else:
         note(f"nothing new: every event is in the store{until}")
     if totals.duplicates:

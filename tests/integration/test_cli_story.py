@@ -320,19 +320,20 @@ def test_a_late_event_is_a_dead_letter_and_replay_back_fills_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code"),
+    ("name", "content", "code", "says"),
     [
-        ("none.jsonl", None, 5),
-        ("events.xlsx", b"x", 4),
-        ("empty.jsonl", b"", 0),
-        ("torn.jsonl.gz", b"\x1f\x8b\x08\x00torn", 0),
+        ("none.jsonl", None, 5, "there is no file"),
+        ("events.xlsx", b"x", 4, "not a kind of file"),
+        ("empty.jsonl", b"", 0, "the input is empty"),
+        ("torn.jsonl.gz", b"\x1f\x8b\x08\x00torn", 0, "next: fraudgraph dead-letters list --store sqlite:///"),
     ],
 )
-def test_files_that_hold_no_events(tmp_path: Path, name: str, content: bytes | None, code: int) -> None:
+def test_files_that_hold_no_events(tmp_path: Path, name: str, content: bytes | None, code: int, says: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     said = fraudgraph("ingest", tmp_path / name, "--store", f"sqlite:///{tmp_path / 'shop.db'}")
     assert said.code == code, said.err
+    assert says in said.err
     if code:
         assert said.err.startswith("error: ")
         assert "\nnext: " in said.err
