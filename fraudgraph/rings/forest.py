@@ -131,12 +131,6 @@ def find_root(forest: Forest, node: Int) -> Int:
 
 
 @njit(cache=True)
-def cut_from_parent(forest: Forest, node: Int) -> Int:
-    """Cuts a node with its subtree from its parent, which is returned."""
-    return _cut(forest.nodes, node)
-
-
-@njit(cache=True)
 def _cut(nodes: Records, node: Int) -> Int:
     up = _unlist(nodes, node)
     cut = nodes[node]
