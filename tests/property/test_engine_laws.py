@@ -29,7 +29,7 @@ from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.rings.features import RING_FEATURES, RING_MONEY
 from fraudgraph.rings.identity import ring_name, ring_serial
 from fraudgraph.rings.members import member_probabilities
-from fraudgraph.stores.port import CLOSED_STATUSES, RingRow
+from fraudgraph.stores.port import CLOSED_STATUSES, RingRow, Store
 from fraudgraph.stores.sqlite.store import SqliteStore
 from fraudgraph.testing.canonical import GraphView, graph_view, measures_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
