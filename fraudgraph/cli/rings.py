@@ -121,11 +121,15 @@ def list_(
             limit=limit,
         )
         empty = not rows and not reader.rings(limit=1)
+        alarm = settings.alerts.min_probability
+        gone = not rows and not status and reader.rings(statuses=["closed"], min_probability=alarm, limit=1)
     _print_queue([listed(row, settings.priority, watermark_ms) for row in rows], format)
     if empty:
         note(_why_empty(watermark_ms, settings.rings.min_users))
     elif not rows:
         note("no ring matches: leave out --status, --since or --min-probability to see more")
+    if gone:
+        note("next: `--status closed` lists rings that were alerts, and whose evidence has expired since")
     if exit_code and rows:
         raise typer.Exit(FINDINGS)
 
