@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,9 @@ def daemon(
 
     settings = effective_settings(store, config, overrides).settings
     configure_logging(settings.logging.level)
+    logging.getLogger("kafka").setLevel(
+        logging.CRITICAL
+    )  # it says each of many retries a second; the stream says it once
     log = structlog.get_logger("fraudgraph.daemon")
     with open_kafka(settings, until_end=once) as (ready, stream), _draining(ready.daemon):
         if ready.key_made is not None:

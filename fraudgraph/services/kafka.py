@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ broker.heartbeat.interval.ms=400
 """
 
 
-class _Keyed(msgspec.Struct):
+class _Event(msgspec.Struct):
+    ts: datetime | int | None = None
     user_id: str = ""
 
 
@@ -171,7 +173,8 @@ class KafkaServer:
     def produce(self, topic: str, records: Iterable[bytes], *, compression: str | None = None) -> int:
         """Writes JSON events, keyed by their user so that each user's keep their order; returns how many.
 
-        A line that is no event goes in as it is.
+        A record's time is that of its event, as from a shop that sends what happens at once. A line that is no event
+        goes in as it is.
 
         Raises:
             DependencyError: the broker does not answer.
@@ -179,7 +182,7 @@ class KafkaServer:
         from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
-        fields = msgspec.json.Decoder(_Keyed)
+        fields = msgspec.json.Decoder(_Event)
         count = 0
         sent: list[Any] = []
         try:
@@ -194,10 +197,10 @@ class KafkaServer:
                 for line in records:
                     value = line.rstrip(b"\r\n")
                     try:
-                        key = fields.decode(value).user_id.encode()
+                        event = fields.decode(value)
                     except msgspec.DecodeError:
-                        key = b""
-                    sent.append(producer.send(topic, value, key=key))
+                        event = _Event()
+                    sent.append(producer.send(topic, value, event.user_id.encode(), timestamp_ms=_past_ms(event.ts)))
                     count += 1
                 producer.flush()
                 for future in sent:
@@ -299,6 +302,14 @@ def _java(jars: Path) -> list[str]:
         "-cp",
         f"{jars}/*",
     ]
+
+
+def _past_ms(moment: datetime | int | None) -> int | None:
+    """Returns a time for a record: brokers refuse one that is still to come."""
+    if moment is None:
+        return None
+    ms = moment if isinstance(moment, int) else round(moment.timestamp() * 1000)
+    return min(ms, round(time.time() * 1000))
 
 
 def _cluster_id() -> str:

@@ -139,6 +139,7 @@ class KafkaStream:
         self._unchecked: RawBatch | None = None
         self._checked_at = 0.0
         self._missing_since: float | None = None
+        self._lost = False
         self._committed: dict[TopicPartition, int] = {}
         self._acknowledged_at = 0.0
         self._bytes_read = 0
@@ -349,8 +350,14 @@ class KafkaStream:
         now = time.monotonic()
         try:
             found = self._describe()
-        except (KafkaError, OSError):
+        except (KafkaError, OSError) as error:
+            if not self._lost:
+                self._lost = True
+                self._log.warning("the brokers do not answer, trying again", because=type(error).__name__)
             return False
+        if self._lost:
+            self._lost = False
+            self._log.warning("the brokers answer again")
         for name, topic in self._known.items():
             if name in found and found[name].id != topic.id:
                 raise DependencyError(
