@@ -14,8 +14,9 @@ BANDS: Final = 16
 DAY_MS: Final = 86_400_000
 START_MS: Final = 1_770_000_000_000
 CAPPED: Final = 100
-HUB_LINKS: Final = 38_000
-HUBS: Final = 20
+HUB_LINKS: Final = 44_000
+"""Of all that come; some 38,000 of them are there when the clock starts."""
+LINKS_PER_HUB: Final = 150_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,13 @@ def _degrees(random: np.random.Generator, identifiers: int, links: int) -> I64:
 
 
 def _pairs(random: np.random.Generator, users: int, degrees: I64, links: int, hubs: bool) -> tuple[I64, I64]:
-    """Returns users and identifiers of distinct links; with `hubs`, identifiers 0 … 19 grow to 38,000 users each."""
+    """Returns users and identifiers of distinct links; with `hubs`, a few identifiers grow to 38,000 users."""
     ident = random.permutation(np.repeat(np.arange(len(degrees)), degrees))
     user = random.integers(0, users, len(ident))
     if hubs:
-        at = random.choice(len(ident), HUBS * HUB_LINKS, replace=False)
-        ident[at] = random.integers(0, HUBS, len(at))
+        count = max(1, links // LINKS_PER_HUB)
+        at = random.choice(len(ident), count * HUB_LINKS, replace=False)
+        ident[at] = random.integers(0, count, len(at))
     _, first = np.unique(user * len(degrees) + ident, return_index=True)
     first.sort()
     return user[first[:links]], ident[first[:links]]

@@ -9,6 +9,7 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.scoring.gnn.engine import FeatureBatch, IncrementalNetwork, LinkBatch
 from fraudgraph.scoring.gnn.kernels import FORGET, MUTE, PUT, REMOVE
 from fraudgraph.scoring.gnn.model import Family, Kind, NetworkSchema, NetworkWeights, plain_schema, shop_schema
+from fraudgraph.scoring.gnn.state import SERIAL
 from training.gnn.network import TypedSage
 
 INT32 = np.int32
@@ -78,8 +79,22 @@ def test_weights_of_another_shape_are_refused() -> None:
         links(PUT, -1, 2),
         links(MUTE, 5),
         links(FORGET, 7),
+        links(PUT, 0, 2, family=8),
+        links(5, 0, 2),
+        LinkBatch(np.zeros(1, np.int8), np.zeros(1, INT32), np.zeros(1, INT32), np.zeros(0, INT32)),
     ],
-    ids=["two-users", "ends-swapped", "not-given", "far-out", "negative", "mute-unknown", "forget-unknown"],
+    ids=[
+        "two-users",
+        "ends-swapped",
+        "not-given",
+        "far-out",
+        "negative",
+        "mute-unknown",
+        "forget-unknown",
+        "no-family",
+        "no-operation",
+        "no-ends",
+    ],
 )
 def test_operations_on_other_nodes_are_refused(batch: LinkBatch) -> None:
     with pytest.raises(ConfigurationError):
@@ -134,6 +149,35 @@ def test_what_comes_and_goes_takes_no_more_memory() -> None:
             network.apply(links(op, 1, 2))
     assert network.figures().bytes == held
     assert network.figures().links == 2
+
+
+def test_links_of_many_half_lives_ago_still_have_a_mean() -> None:
+    """A hundred half-lives and more: their weights would be nothing, and their mean nothing by nothing."""
+    network = engine(half_life_ms=1000)
+    fresh = engine()
+    for some in (network, fresh):
+        some.apply(links(PUT, 0, 2, last_ms=0))
+    for last_ms in range(0, 400_000, 20_000):
+        network.apply(links(PUT, 1, 3, last_ms=last_ms))
+    user = np.zeros(1, INT32)
+    np.testing.assert_allclose(network.embeddings(user), fresh.embeddings(user), atol=1e-5)
+    assert network.drift(np.arange(4, dtype=INT32)) < 1e-6
+
+
+def test_drift_is_seen_where_a_sum_is_wrong() -> None:
+    network = engine()
+    network.apply(links(PUT, 0, 2))
+    assert network.drift(np.arange(4, dtype=INT32)) < 1e-6
+    network._state.rows[:] += 0.5
+    assert network.drift(np.arange(4, dtype=INT32)) > 0.1
+
+
+def test_batches_are_numbered_anew_after_the_last_number() -> None:
+    network = engine()
+    network._state.counters[SERIAL] = 2**31 - 2
+    for _ in range(3):
+        assert network.apply(links(PUT, 0, 2)).nodes.tolist() == [0]
+        assert network.apply(links(REMOVE, 0, 2)).nodes.tolist() == [0]
 
 
 def test_weights_go_to_pyg_and_back_unchanged() -> None:

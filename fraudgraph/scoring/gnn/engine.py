@@ -15,13 +15,9 @@ import numpy as np
 
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.graph.types import F64, I8, I32, I64
-from fraudgraph.scoring.gnn.kernels import (
-    change_features,
-    read_embeddings,
-    rescale,
-    run,
-)
+from fraudgraph.scoring.gnn.kernels import change_features, run
 from fraudgraph.scoring.gnn.model import F32, NetworkWeights
+from fraudgraph.scoring.gnn.passing import read_embeddings
 from fraudgraph.scoring.gnn.state import (
     DIRTY,
     KIND,
@@ -33,17 +29,22 @@ from fraudgraph.scoring.gnn.state import (
     SERIAL,
     SLOT_TOP,
     SLOTS,
+    STAMP,
     grow,
     grow_nodes,
     new_model,
     new_state,
 )
+from fraudgraph.scoring.gnn.upkeep import measure_drift, rescale
 
 PULL_DEGREE: Final = 100
 """More links than this on one side, and the last message is pulled. The trial's break-even; any value is exact."""
 
 HALF_LIVES: Final = 60
-"""float32 holds 2^-126 … 2^127: weights are rescaled when they reach 2^60, and a link older by as much is refused."""
+"""float32 holds 2^-126 … 2^127: weights are rescaled when they reach 2^60, and a new link older by that is refused."""
+
+_LAST_SERIAL: Final = 2**31 - 1
+"""Batches are numbered in int32 on each node."""
 
 _ALL_ONE: Final = np.empty(0, np.float32)
 
@@ -150,11 +151,12 @@ class IncrementalNetwork:
                 joins; a feature lies outside of its bands; a link is older than the oldest that can be weighed. What
                 stands before it in the batch may be applied.
         """
-        self._state.counters[SERIAL] += 1
-        self._state.counters[DIRTY] = 0
+        self._begin()
         if features is not None:
             self._apply_features(features)
         links = _NO_LINKS if links is None else links
+        if not len(links.op) == len(links.family) == len(links.a) == len(links.b):
+            raise ConfigurationError("a batch's columns differ in length", do="Give every operation all columns.")
         weight = self._weigh(links)
         start = 0
         while True:
@@ -170,6 +172,14 @@ class IncrementalNetwork:
             start = -1 - found
             slots, halves, rows = (int(need) for need in self._room)
             self._state = grow(self._state, slots, halves, rows)
+
+    def _begin(self) -> None:
+        counters = self._state.counters
+        if counters[SERIAL] == _LAST_SERIAL:
+            self._state.nodes[:, STAMP] = 0
+            counters[SERIAL] = 0
+        counters[SERIAL] += 1
+        counters[DIRTY] = 0
 
     def logits(self, nodes: I32) -> F32:
         """Returns exact logits without the head's own features, `[n]`, pulled from hubs where need be.
@@ -197,6 +207,14 @@ class IncrementalNetwork:
         layer = schema.layers if layer is None else layer
         self._check_read(int(read_embeddings(self._model, self._state, layer, nodes, out)), nodes)
         return out
+
+    def drift(self, nodes: I32) -> float:
+        """Returns the largest difference, in these nodes' cached means, from adding them up anew in float64.
+
+        A metric: small beside the messages' size, about 1, as long as `sums` keeps its bound.
+        """
+        self._check_read(_count_known(self._state.nodes, nodes), nodes)
+        return float(measure_drift(self._model, self._state, nodes))
 
     def figures(self) -> Figures:
         """Returns what is held, in numbers."""
@@ -233,15 +251,12 @@ class IncrementalNetwork:
         top = int(features.node.max()) + 1
         if top > len(self._state.nodes):
             self._state = grow_nodes(self._state, top)
-        known = self._state.nodes[features.node, KIND]
-        if ((known >= 0) & (known != features.kind)).any():
-            raise ConfigurationError("a node changes its kind", do="Forget it first, or use another number.")
         rows = int(self._state.counters[ROW_TOP]) + int(self._model.node_rows[features.kind].sum())
         if rows > len(self._state.rows):
             self._state = grow(self._state, 0, 0, rows)
-        change_features(
-            self._model, self._state, features.node, features.kind, features.bands + self._offsets[features.kind]
-        )
+        bands = features.bands + self._offsets[features.kind]
+        if change_features(self._model, self._state, features.node, features.kind, bands) < len(features.node):
+            raise ConfigurationError("a node changes its kind", do="Forget it first, or use another number.")
 
     def _weigh(self, links: LinkBatch) -> F32:
         """Returns weights against the present start of the scale, which moves when they grow too large."""
@@ -264,3 +279,10 @@ class IncrementalNetwork:
             )
         weights: F32 = np.exp2(ages).astype(np.float32)
         return weights
+
+
+def _count_known(nodes: I32, wanted: I32) -> int:
+    """Returns how many of the wanted nodes are known before one that is not."""
+    inside = (wanted >= 0) & (wanted < len(nodes))
+    unknown = np.flatnonzero(~inside | (nodes[np.where(inside, wanted, 0), KIND] < 0))
+    return int(unknown[0]) if len(unknown) else len(wanted)

@@ -14,6 +14,7 @@ from fraudgraph.graph.types import I8, I32, I64, Int
 from fraudgraph.kernels import njit
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.model import F32
+from fraudgraph.scoring.gnn.passing import fetch_slot, pass_on, push, score
 from fraudgraph.scoring.gnn.slots import (
     close_slot,
     find_link,
@@ -29,7 +30,6 @@ from fraudgraph.scoring.gnn.state import (
     BACK,
     BASE,
     DEGREE,
-    DIRTY,
     FEATURES,
     FIRST,
     FLAGS,
@@ -44,11 +44,9 @@ from fraudgraph.scoring.gnn.state import (
     PARTNER,
     PULL,
     PULLED,
-    PUSHED,
     ROW_TOP,
     SIDE,
     SILENT,
-    SLOT_COLUMNS,
     SLOT_TOP,
     START,
     TOTAL_F64,
@@ -56,7 +54,7 @@ from fraudgraph.scoring.gnn.state import (
     Model,
     State,
 )
-from fraudgraph.scoring.gnn.sums import add_from, add_message, add_to, embed, fetch_row, mark, multiply
+from fraudgraph.scoring.gnn.sums import add_from, add_message, add_to, fetch_row, mark
 
 PUT: Final = 0
 REMOVE: Final = 1
@@ -64,12 +62,13 @@ MUTE: Final = 2
 UNMUTE: Final = 3
 FORGET: Final = 4
 
-_AHEAD: Final = 32
-
 
 @njit(cache=True)
-def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32) -> None:
-    """Sets the encoder rows of nodes, new ones or known; the caller reserved room."""
+def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32) -> Int:
+    """Sets the encoder rows of nodes, new ones or known; the caller reserved room.
+
+    Returns how many were set before one that is known as of another kind.
+    """
     old = np.zeros(rows.shape[1], np.int32)
     for i in range(len(nodes)):
         node = nodes[i]
@@ -81,6 +80,8 @@ def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32
             record[FIRST] = -1
             record[SILENT] = 0
             record[OWN] = take_rows(state, model.node_rows[kind])
+        elif record[KIND] != kind:
+            return i
         changed = False
         for f in range(count):
             old[f] = record[FEATURES + f]
@@ -91,6 +92,7 @@ def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32
         while slot >= 0:
             _push_features(model, state, slot, old[:count])
             slot = state.slots[slot, NEXT]
+    return len(nodes)
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -106,27 +108,6 @@ def _push_features(model: Model, state: State, slot: Int, old: I32) -> None:
         add_from(delta, np.float32(1), model.table[side], state.nodes[node, FEATURES + f])
         add_from(delta, np.float32(-1), model.table[side], old[f])
     push(state, slot, at, delta)
-
-
-@njit(cache=True, inline="always")
-def push(state: State, slot: Int, at: Int, delta: F32) -> None:
-    """Adds the change of a message to the sums of all neighbours on one side, and marks them."""
-    start, degree = state.slots[slot, START], state.slots[slot, DEGREE]
-    state.counters[PUSHED] += degree
-    for first in range(start, start + degree, _AHEAD):
-        stop = min(first + _AHEAD, start + degree)
-        for i in range(first, stop):
-            fetch_slot(state, state.links[i, PARTNER])
-        for i in range(first, stop):
-            partner = state.links[i, PARTNER]
-            fetch_row(state, state.slots[partner, BASE] + at)
-            prefetch(state.nodes, state.slots[partner, NODE] * state.nodes.shape[1])
-        for i in range(first, stop):
-            partner = state.links[i, PARTNER]
-            if not state.slots[partner, FLAGS] & MUTED:
-                add_to(state.rows, state.slots[partner, BASE] + at, state.links_f32[i, WEIGHT_F32], delta)
-                state.slots_f32[partner, MASS_F32] += state.slots_f64[partner, TOTAL_F64]
-                mark(state, state.slots[partner, NODE])
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -164,7 +145,7 @@ def _put(model: Model, state: State, slot_a: Int, slot_b: Int, weight: Int) -> N
 @njit(cache=True)
 def _remove(model: Model, state: State, slot_a: Int, at: Int) -> None:
     place = state.slots[slot_a, START] + at
-    slot_b = state.links[place, PARTNER]
+    slot_b = np.int64(state.links[place, PARTNER])
     if not (state.slots[slot_a, FLAGS] | state.slots[slot_b, FLAGS]) & MUTED:
         _join(model, state, slot_a, slot_b, -np.float64(state.links_f32[place, WEIGHT_F32]), -1)
     untie(state, slot_a, at)
@@ -214,13 +195,13 @@ def _silence(model: Model, state: State, node: Int, silent: Int) -> None:
         return
     state.nodes[node, SILENT] = silent
     mark(state, node)
-    slot = state.nodes[node, FIRST]
+    slot = np.int64(state.nodes[node, FIRST])
     while slot >= 0:
         if not silent:
             state.slots[slot, FLAGS] &= ~MUTED
         start = state.slots[slot, START]
         for i in range(start, start + state.slots[slot, DEGREE]):
-            partner = state.links[i, PARTNER]
+            partner = np.int64(state.links[i, PARTNER])
             # A link from a node to itself counts while neither of its two slots is muted.
             if not state.slots[partner, FLAGS] & MUTED:
                 sign = -1 if silent else 1
@@ -228,93 +209,6 @@ def _silence(model: Model, state: State, node: Int, silent: Int) -> None:
         if silent:
             state.slots[slot, FLAGS] |= MUTED
         slot = state.slots[slot, NEXT]
-
-
-@njit(cache=True, inline="always")
-def fetch_slot(state: State, slot: Int) -> None:
-    """Starts to load a slot, which may lie across two cache lines."""
-    prefetch(state.slots, slot * SLOT_COLUMNS)
-    prefetch(state.slots, slot * SLOT_COLUMNS + SLOT_COLUMNS - 1)
-
-
-@njit(cache=True, inline="always")
-def fetch_ahead(model: Model, state: State, layer: Int, at: Int) -> None:
-    """Starts to load what `embed` reads of the nodes after `at`: the further away, the less of each."""
-    count = state.counters[DIRTY]
-    if at + 6 < count:
-        prefetch(state.nodes, state.dirty[at + 6] * state.nodes.shape[1])
-    if at + 4 < count and state.nodes[state.dirty[at + 4], FIRST] >= 0:
-        fetch_slot(state, state.nodes[state.dirty[at + 4], FIRST])
-    if at + 2 < count:
-        node = state.dirty[at + 2]
-        kind = state.nodes[node, KIND]
-        if kind >= 0:
-            if model.own_at[layer, kind] >= 0:
-                fetch_row(state, state.nodes[node, OWN] + model.own_at[layer, kind])
-            slot = state.nodes[node, FIRST]
-            while slot >= 0:
-                if model.sum_at[layer, state.slots[slot, SIDE]] >= 0:
-                    fetch_row(state, state.slots[slot, BASE] + model.sum_at[layer, state.slots[slot, SIDE]])
-                slot = state.slots[slot, NEXT]
-
-
-@njit(cache=True, fastmath={"contract"})
-def _pass_on(model: Model, state: State, layer: Int) -> None:
-    """Sends on what the batch's nodes have at a layer, to the sums of the next."""
-    h, fresh, layers = state.scratch[0], state.scratch[1], model.sizes[0]
-    count = state.counters[DIRTY]
-    for i in range(count):
-        node = state.dirty[i]
-        fetch_ahead(model, state, layer, i)
-        kind = state.nodes[node, KIND]
-        if kind < 0 or not model.needed[layer, kind]:
-            continue
-        embed(model, state, layer, node, h)
-        if model.own_at[layer + 1, kind] >= 0:
-            own = state.rows[state.nodes[node, OWN] + model.own_at[layer + 1, kind]]
-            own[:] = model.bias[layer, kind]
-            multiply(own, model.own[layer, kind], h, state.picks)
-        slot = state.nodes[node, FIRST]
-        while slot >= 0:
-            side = state.slots[slot, SIDE]
-            message_at = model.message_at[layer + 1, side]
-            if message_at >= 0:
-                start = state.slots[slot, START]
-                for j in range(start, start + min(state.slots[slot, DEGREE], _AHEAD)):
-                    fetch_slot(state, state.links[j, PARTNER])
-                fresh[:] = 0
-                multiply(fresh, model.relation[layer, side], h, state.picks)
-                stored = state.slots[slot, BASE] + message_at
-                changed = np.float32(0)
-                for k in range(fresh.shape[0]):
-                    new = fresh[k]
-                    fresh[k] = new - state.rows[stored, k]
-                    state.rows[stored, k] = new
-                    changed = max(changed, abs(fresh[k]))
-                held = state.slots[slot, FLAGS] & MUTED or (layer + 1 == layers and state.slots[slot, FLAGS] & PULL)
-                if changed > 0 and not held:
-                    push(state, slot, model.sum_at[layer + 1, model.opposite[side]], fresh)
-            slot = state.slots[slot, NEXT]
-
-
-@njit(cache=True, fastmath={"contract", "reassoc"})
-def _score(model: Model, state: State) -> Int:
-    """Leaves only outputs in the batch's list, with their logits beside; returns how many."""
-    h, layers, found = state.scratch[2], model.sizes[0], 0
-    for i in range(state.counters[DIRTY]):
-        node = state.dirty[i]
-        fetch_ahead(model, state, layers, i)
-        kind = state.nodes[node, KIND]
-        if kind >= 0 and model.outputs[kind]:
-            embed(model, state, layers, node, h)
-            total = np.float32(0)
-            for k in range(h.shape[0]):
-                total += h[k] * model.head[k]
-            state.dirty[found] = node
-            state.logit[found] = total + model.head_bias[0]
-            found += 1
-    state.counters[DIRTY] = found
-    return found
 
 
 @njit(cache=True, inline="always")
@@ -350,9 +244,9 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
     """
     room[0] = -1
     counters = state.counters
-    known = len(state.nodes)
+    known, families = len(state.nodes), len(model.first_side)
     for i in range(start, len(op)):
-        if not (0 <= a[i] < known and 0 <= b[i] < known):
+        if not (PUT <= op[i] <= FORGET and 0 <= family[i] < families and 0 <= a[i] < known and 0 <= b[i] < known):
             return -1 - i
     for i in range(start, len(op)):
         fetch_operations(model, state, a, b, i)
@@ -392,37 +286,5 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
         else:
             _silence(model, state, node, 1 if op[i] == MUTE else 0)
     for layer in range(1, model.sizes[0]):
-        _pass_on(model, state, layer)
-    return _score(model, state)
-
-
-@njit(cache=True, fastmath={"contract"})
-def read_embeddings(model: Model, state: State, layer: Int, nodes: I32, out: F32) -> Int:
-    """Writes h of a layer; returns how many nodes could be read before one that cannot."""
-    h = state.scratch[2]
-    for i in range(len(nodes)):
-        if not 0 <= nodes[i] < len(state.nodes):
-            return i
-        kind = state.nodes[nodes[i], KIND]
-        if kind < 0 or not model.needed[layer, kind]:
-            return i
-        embed(model, state, layer, nodes[i], h)
-        out[i] = h
-    return len(nodes)
-
-
-@njit(cache=True)
-def rescale(model: Model, state: State, factor: Int) -> None:
-    """Multiplies all weights and sums by a power of two, which rounds nothing."""
-    single = np.float32(factor)
-    for slot in range(state.counters[SLOT_TOP]):
-        record = state.slots[slot]
-        if record[NODE] >= 0:
-            state.slots_f64[slot, TOTAL_F64] *= factor
-            state.slots_f32[slot, MASS_F32] *= single
-            for i in range(record[START], record[START] + record[DEGREE]):
-                state.links_f32[i, WEIGHT_F32] *= single
-            for layer in range(1, model.sizes[0] + 1):
-                at = model.sum_at[layer, record[SIDE]]
-                if at >= 0:
-                    state.rows[record[BASE] + at] *= single
+        pass_on(model, state, layer)
+    return score(model, state)

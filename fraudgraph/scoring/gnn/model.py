@@ -20,6 +20,7 @@ with N_s(v) the nodes at side `s` of v's links. E: `[rows, d]`, W and U: `[d, d]
   every link: they are x, enter only here, and are computed when a score is read.
 - Weights are a forward decay (Cormode et al., ICDE 2009) and enter as a *mean*: as time passes, all weights of a
   neighbourhood shrink by the same factor, which cancels. t₀ is arbitrary, so no update is due when only time passes.
+  Links more than a hundred half-lives older than the newest of the graph weigh alike.
 - An identifier that does not link (a hub by the link policy) is in no N_s(v), and its own N_s is empty: it neither
   sends nor receives.
 - The last layer is defined for the kinds in `outputs`; an earlier one only for kinds that can reach them.

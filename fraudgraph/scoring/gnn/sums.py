@@ -155,6 +155,13 @@ def add_message(model: Model, state: State, to: Int, source: Int, weight: Int, c
                     state.rows[row, k] += factor * state.rows[message, k]
 
 
+@njit(cache=True, inline="always")
+def is_due(state: State, slot: Int) -> Int:
+    """Returns whether a slot's sums must be added up anew before they are used."""
+    limit = MASS_LIMIT + MASS_PER_LINK * state.slots[slot, DEGREE]
+    return state.slots_f32[slot, MASS_F32] > limit * state.slots_f64[slot, TOTAL_F64]
+
+
 @njit(cache=True, fastmath={"contract"})
 def refresh(model: Model, state: State, slot: Int) -> None:
     """Adds a slot's sums up anew from its links."""
@@ -191,9 +198,7 @@ def embed(model: Model, state: State, layer: Int, node: Int, out: F32) -> None:
     slot = state.nodes[node, FIRST]
     while slot >= 0:
         if state.slots[slot, LIVE] > 0:
-            mass = state.slots_f32[slot, MASS_F32]
-            limit = MASS_LIMIT + MASS_PER_LINK * state.slots[slot, DEGREE]
-            if mass > limit * state.slots_f64[slot, TOTAL_F64]:
+            if is_due(state, slot):
                 refresh(model, state, slot)
             share = np.float32(1.0 / state.slots_f64[slot, TOTAL_F64])
             row = state.slots[slot, BASE] + model.sum_at[layer, state.slots[slot, SIDE]]
