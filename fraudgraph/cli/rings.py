@@ -243,7 +243,7 @@ def _read_report(ring_id: str, settings: Settings, as_decided: str | None = None
     """Returns the report of a ring, under the id that it has now, or as it was kept with a decision.
 
     Raises:
-        UsageError: no ring has or had this id, or nothing was kept.
+        UsageError: no ring has or had this id, it has no members any more, or nothing was kept.
     """
     from fraudgraph.app import open_reader
     from fraudgraph.reports.model import build_report
@@ -261,6 +261,8 @@ def _read_report(ring_id: str, settings: Settings, as_decided: str | None = None
         snapshot = None if now is None else reader.snapshot(now)
     if snapshot is None:
         raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
+    if not snapshot.users:
+        raise UsageError(f"ring {now} lives no more", do=f"`fraudgraph rings history {now}` says why.")
     if now != ring_id:
         note(f"ring {ring_id} is now part of ring {now}, which is shown")
     return build_report(snapshot, settings.links)

@@ -164,6 +164,13 @@ def test_an_unknown_ring_is_a_usage_error(store: str) -> None:
     assert fraudgraph("rings", "report", "R999999", "--store", store).code == 2
 
 
+@pytest.mark.parametrize("arguments", [("show",), ("show", "--format", "json"), ("report", "--format", "html")])
+def test_a_ring_that_is_closed_says_where_its_story_is(store: str, arguments: tuple[str, ...]) -> None:
+    said = fraudgraph("rings", *arguments, "R000005", "--store", store)
+    assert (said.code, said.out) == (2, "")
+    assert "ring R000005 lives no more\nnext: `fraudgraph rings history R000005`" in said.err
+
+
 def test_show_agrees_with_the_list_and_has_the_pinned_parts(store: str) -> None:
     listed = fraudgraph("rings", "list", "--store", store, "--format", "json").json["rings"][1]
     shown = fraudgraph("rings", "show", "R000001", "--store", store, "--format", "json").json
