@@ -45,7 +45,7 @@ def daemon(
     configure_logging(settings.logging.level)
     logging.getLogger("kafka").setLevel(
         logging.CRITICAL
-    )  # it says each of many retries a second; the stream says it once
+    )  # it says each retry; the stream says it once
     log = structlog.get_logger("fraudgraph.daemon")
     with open_kafka(settings, until_end=once) as (ready, stream), _draining(ready.daemon):
         if ready.key_made is not None:

@@ -159,17 +159,6 @@ class KafkaServer:
                 wanted = {name: {"num_partitions": partitions, "replication_factor": 1}}
                 admin.create_topics(wanted, wait_for_metadata=True)
 
-    def drop_topic(self, name: str) -> None:
-        """Deletes a topic and waits until the broker no longer names it.
-
-        Raises:
-            DependencyError: the broker does not answer, or has no such topic.
-        """
-        with self._admin() as admin:
-            admin.delete_topics([name])
-            while name in admin.list_topics():
-                time.sleep(_POLL_S)
-
     def produce(self, topic: str, records: Iterable[bytes], *, compression: str | None = None) -> int:
         """Writes JSON events, keyed by their user so that each user's keep their order; returns how many.
 
