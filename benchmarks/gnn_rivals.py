@@ -11,6 +11,7 @@ from torch_geometric.utils import k_hop_subgraph
 from benchmarks.gnn_graphs import Stream
 from fraudgraph.graph.types import F64, I8, I32, I64
 from fraudgraph.kernels import njit
+from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.model import F32, NetworkWeights
 from fraudgraph.scoring.gnn.state import Model, new_model
 from fraudgraph.scoring.gnn.sums import multiply
@@ -84,6 +85,26 @@ def recompute_cached(
     for at in range(count):
         logit[found[at]] = _layer_two(model, first, to, h1, found[at], mean, out, picks)
     return count
+
+
+@njit(cache=True, fastmath={"contract"})
+def _touch_rows(rows: F32, order: I32, delta: F32) -> None:
+    for i in range(len(order)):
+        if i + 8 < len(order):
+            for k in range(0, rows.shape[1], 16):
+                prefetch(rows, order[i + 8] * rows.shape[1] + k)
+        for k in range(rows.shape[1]):
+            rows[order[i], k] += delta[k]
+
+
+def rows_per_s(width: int = 64, rows: int = 4_000_000, count: int = 2_000_000) -> float:
+    """Returns random rows to which this machine can add a vector, per CPU second: the memory's limit."""
+    memory, delta = np.ones((rows, width), np.float32), np.ones(width, np.float32)
+    order = np.random.default_rng(1).integers(0, rows, count).astype(np.int32)
+    _touch_rows(memory, order[:1], delta)  # compiles
+    start = time.process_time()
+    _touch_rows(memory, order, delta)
+    return count / (time.process_time() - start)
 
 
 class Rivals:

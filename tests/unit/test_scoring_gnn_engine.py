@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -185,3 +188,11 @@ def test_weights_go_to_pyg_and_back_unchanged() -> None:
     back = TypedSage(weights.schema).load(weights).export()
     for name in ("encoder", "relation", "own", "bias", "head", "head_x"):
         np.testing.assert_array_equal(getattr(weights, name), getattr(back, name))
+
+
+def test_reading_and_ingesting_load_no_torch() -> None:
+    """It takes seconds to start and hundreds of megabytes; only training and this project's tests need it."""
+    rooms = "app, cli.rings, cli.ingest, daemon, engine, scoring.gnn.engine"
+    code = "".join(f"import fraudgraph.{room}\n" for room in rooms.split(", "))
+    code += "import sys\nsys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
