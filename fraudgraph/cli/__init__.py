@@ -27,6 +27,7 @@ from fraudgraph.cli import (
     simulate,
     tables,
 )
+from fraudgraph.cli.output import note
 from fraudgraph.errors import FraudgraphError
 
 
@@ -55,8 +56,8 @@ class _Root(TyperGroup):
 
 
 def _say(what: str, do: str) -> None:
-    typer.echo(f"error: {what}", err=True)
-    typer.echo(f"next: {do}", err=True)
+    note(f"error: {what}")
+    note(f"next: {do}")
 
 
 app = typer.Typer(

@@ -33,8 +33,10 @@ def without_password(url: str) -> str:
 
 
 def note(text: str) -> None:
-    """Says something to the person, beside the data."""
-    typer.echo(text, err=True)
+    """Says something to the person, beside the data; control and invisible characters in it are shown as codes."""
+    from fraudgraph.reports.escape import plain
+
+    typer.echo("\n".join(map(plain, text.split("\n"))), err=True)
 
 
 def json_text(document: Mapping[str, object]) -> str:

@@ -69,6 +69,17 @@ def test_tables_become_events_and_unusable_rows_are_named(tmp_path: Path) -> Non
     assert fraudgraph("ingest", out, "--store", url, "--format", "json").json["events"] == 1
 
 
+def test_names_from_outside_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    said = fraudgraph("ingest", tmp_path / "no\x1b]0;pwn\x07.jsonl", "--store", f"sqlite:///{tmp_path / 'shop.db'}")
+    assert said.code == 5
+    assert r"no\x1b]0;pwn\x07.jsonl" in said.err
+    (tmp_path / "shop.toml").write_text(MAPPING)
+    (tmp_path / "accounts.csv").write_text("id,created,mai\x1bl\nu1,2026-01-02T10:00:00Z,a@example.com\n")
+    said = fraudgraph("import", tmp_path / "shop.toml", tmp_path, "--out", tmp_path / "events.jsonl")
+    assert said.code == 4
+    assert "\x1b" not in said.err
+
+
 def test_a_mapping_under_which_no_row_can_be_used_fails(tmp_path: Path) -> None:
     (tmp_path / "shop.toml").write_text(MAPPING)
     table, out = tmp_path / "accounts.csv", tmp_path / "events.jsonl"
