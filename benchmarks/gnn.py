@@ -216,8 +216,8 @@ def main() -> None:
         rivals.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
     for group, make, hubs in (
         ("homogeneous", plain, False),
-        ("hubs", plain, True),
         ("typed", shop, False),
+        ("hubs", plain, True),
         ("", shop, True),
     ):
         more = DRIFT_UPDATES if group == "homogeneous" else 0

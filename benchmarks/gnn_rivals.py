@@ -22,14 +22,14 @@ from training.gnn.network import TypedSage
 @njit(cache=True, fastmath={"contract"})
 def _layer_one(model: Model, first: I64, to: I32, rows: I32, node: int, out: F32) -> None:
     out[:] = model.bias[0, 0]
-    degree = first[node + 1] - first[node]
+    share = np.float32(1.0 / max(1, first[node + 1] - first[node]))
     for f in range(rows.shape[1]):
         for k in range(len(out)):
             out[k] += model.own_table[rows[node, f], k]
     for i in range(first[node], first[node + 1]):
         for f in range(rows.shape[1]):
             for k in range(len(out)):
-                out[k] += model.table[0, rows[to[i], f], k] / np.float32(degree)
+                out[k] += share * model.table[0, rows[to[i], f], k]
     for k in range(len(out)):
         out[k] = max(out[k], np.float32(0))
 
