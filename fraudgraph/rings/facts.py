@@ -7,13 +7,22 @@ from types import MappingProxyType
 
 from fraudgraph.errors import UsageError
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_sharing
+from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_past, facts_sharing
 from fraudgraph.rings.facts_kinds import Fact, FactKind
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.snapshot import RingSnapshot
 
 FACT_KINDS: Mapping[str, FactKind] = MappingProxyType(
-    {kind.name: kind for kind in (*facts_sharing.KINDS, *facts_behaviour.KINDS, *facts_money.KINDS, *facts_calm.KINDS)}
+    {
+        kind.name: kind
+        for kind in (
+            *facts_sharing.KINDS,
+            *facts_behaviour.KINDS,
+            *facts_money.KINDS,
+            *facts_calm.KINDS,
+            *facts_past.KINDS,
+        )
+    }
 )
 """Every kind of fact, by name; the order settles ties of weight."""
 

@@ -106,6 +106,20 @@ class SnapshotStep:
 
 
 @dataclass(frozen=True, slots=True)
+class PastRing:
+    """A ring with a verdict that this one looks like: `fingerprint` (`rings.fingerprint`) is what is compared.
+
+    `verdict` is `confirmed` or `false-positive`; `at_ms` is when the decision counts from.
+    """
+
+    decision_id: str
+    ring_id: str
+    verdict: str
+    at_ms: int
+    fingerprint: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RingSnapshot:
     """One ring at one commit; identical snapshots give identical facts, roles and reports.
 
@@ -113,6 +127,7 @@ class RingSnapshot:
         identifiers: those that members share, as the queue shows them: as of the ring's last change.
         transfers: between members; `sent_outside`: what members sent to anybody else.
         together: pairs of members, in the order of their ids, whom an analyst tied, with the constraint that says so.
+        past: rings with a verdict that this one looks like, the most alike first.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
@@ -135,6 +150,7 @@ class RingSnapshot:
     identifiers: int = 0
     sent_outside: tuple[SnapshotSent, ...] = ()
     together: tuple[tuple[str, str, str], ...] = ()
+    past: tuple[PastRing, ...] = ()
     contributions: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

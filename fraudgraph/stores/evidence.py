@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fraudgraph import __version__
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.constraints import Constraint
-from fraudgraph.cases.reasons import ConstraintKind
+from fraudgraph.cases.decisions import Decision
+from fraudgraph.cases.reasons import ConstraintKind, Verdict
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.policy import DAY_MS, LinkPolicy
 from fraudgraph.rings.linking import linking
 from fraudgraph.rings.snapshot import (
+    PastRing,
     RingSnapshot,
     SnapshotLink,
     SnapshotOrder,
@@ -146,6 +148,40 @@ class Lens:
             },
             positions=dict(sorted(positions.items())),
         )
+
+
+def has_verdict(decision: Decision) -> bool:
+    """Returns whether a decision says what a ring is, so that its shape is kept."""
+    return decision.stands and decision.verdict is not Verdict.NEEDS_INFO
+
+
+def past_rings(
+    decisions: Sequence[Decision], fingerprints: Mapping[str, tuple[str, ...]], members: Collection[str]
+) -> list[PastRing]:
+    """Returns the rings with a verdict that later rings may look like.
+
+    Args:
+        decisions: all, in order; of those about the same accounts the latest that stands counts.
+        fingerprints: decision -> the ring's, when it was decided.
+        members: accounts that no past ring may have: a ring does not look like itself.
+    """
+    said = set(members)
+    found = []
+    for decision in reversed(decisions):
+        if not decision.stands or not said.isdisjoint(decision.members):
+            continue
+        said.update(decision.members)
+        if has_verdict(decision) and decision.decision_id in fingerprints:
+            found.append(
+                PastRing(
+                    decision_id=decision.decision_id,
+                    ring_id=decision.ring_id,
+                    verdict=str(decision.verdict),
+                    at_ms=decision.at_ms,
+                    fingerprint=fingerprints[decision.decision_id],
+                )
+            )
+    return found
 
 
 def declined(status_bits: int) -> bool:

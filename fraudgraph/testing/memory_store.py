@@ -17,6 +17,8 @@ from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.facts_view import RingView
+from fraudgraph.rings.fingerprint import fingerprint, with_past
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
@@ -26,7 +28,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotTransfer,
     SnapshotUser,
 )
-from fraudgraph.stores.evidence import Lens, declined, follow_mergers, transfer_kind
+from fraudgraph.stores.evidence import Lens, declined, follow_mergers, has_verdict, past_rings, transfer_kind
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
     COMMANDS,
@@ -79,6 +81,7 @@ class _Tables:
     constraints: dict[str, Constraint] = field(default_factory=dict)
     audit: list[AuditRow] = field(default_factory=list)
     frozen: dict[str, RingSnapshot] = field(default_factory=dict)
+    fingerprints: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -164,11 +167,17 @@ class MemoryStore:
         if delta.commit != self.file.tables.commit + 1:
             raise StoreError(f"{delta.commit} is not the next commit", do="Load the state again.")
         kept = {decision: self.snapshot(ring_id) for decision, ring_id in delta.frozen.items()}
+        decided = {d.decision_id: self.snapshot(d.ring_id) for d in delta.decisions if has_verdict(d)}
         tables = copy.deepcopy(self.file.tables)
         _delete(tables, delta)
         _upsert(tables, delta)
         _append(tables, delta)
         tables.frozen = {decision: ring for decision, ring in kept.items() if ring is not None} | tables.frozen
+        tables.fingerprints = {
+            decision: fingerprint(RingView(ring, self._policy))
+            for decision, ring in decided.items()
+            if ring is not None and ring.users
+        } | tables.fingerprints
         self.file.tables = tables
 
     def meta(self) -> Mapping[str, str]:
@@ -224,7 +233,7 @@ class MemoryStore:
         if ring is None:
             return None
         members = tables.members.get(ring_id, {})
-        return lens.snapshot(
+        found = lens.snapshot(
             ring,
             users=[self._snapshot_user(user, probability) for user, probability in members.items()],
             links=[self._snapshot_link(link) for link in self._live_links() if link["user"] in members],
@@ -243,6 +252,8 @@ class MemoryStore:
             positions=tables.positions,
             schema_version="0",
         )
+        here = [user.user_id for user in found.users]
+        return with_past(found, past_rings(self.decisions(), tables.fingerprints, here), self._policy)
 
     def find(self, kind: EntityKind, key: str | bytes) -> Entity | None:
         """Returns an entity by user id or pseudonym (bytes, or hex)."""

@@ -153,6 +153,27 @@ class StoreCases:
         assert self.reopen(store).frozen("D000001") == before
         assert store.frozen("D000002") is None
 
+    def test_a_ring_looks_like_an_earlier_one_with_a_verdict_that_stands(self) -> None:
+        store = self.claimed()
+        twins = small_shop(1)
+        twins.rings = [*twins.rings, ring_row("R-9")]
+        twins.members = {"R-1": twins.members["R-1"], "R-9": []}
+        store.commit(twins)
+        elsewhere = replace(DECISION, verdict=Verdict.FALSE_POSITIVE, members=("kim", "lee"), others=())
+        asked = replace(elsewhere, decision_id="D000002", verdict=Verdict.NEEDS_INFO, members=("mia",))
+        unlike = replace(elsewhere, decision_id="D000003", ring_id="R-9", members=("noa",))
+        itself = replace(elsewhere, decision_id="D000004", members=("ann",))
+        store.commit(CommitDelta(commit=2, watermark_ms=0, decisions=[elsewhere, asked, unlike, itself]))
+        for view in (store, self.reopen(store)):
+            ring = view.snapshot("R-1")
+            assert ring is not None
+            assert [(past.decision_id, past.verdict) for past in ring.past] == [("D000001", "false-positive")]
+        undone = replace(elsewhere, undone_by="bob", undone_ts_ms=5, undone_at_ms=6, undone_key="ef" * 16)
+        store.commit(CommitDelta(commit=3, watermark_ms=0, decisions=[undone]))
+        ring = store.snapshot("R-1")
+        assert ring is not None
+        assert ring.past == ()
+
     def test_settled_rings_live_and_leave_the_queue(self) -> None:
         store = self.claimed()
         statuses = ("open", "confirmed", "false-positive", "needs-info", "needs-second-reader", "closed", "merged")

@@ -11,11 +11,13 @@ from support.snapshots import DAY, EUR, EXAMPLES, HOUR, NOW, Builder, card_testi
 
 from fraudgraph.errors import UsageError
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts import FACT_KINDS, facts, recompute
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, duration, listed, money, of, parts, plural, rfc3339
-from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.rings.fingerprint import fingerprint, with_past
+from fraudgraph.rings.snapshot import PastRing, RingSnapshot
 
 
 def only(snapshot: RingSnapshot, kind: str) -> Fact:
@@ -68,6 +70,8 @@ def test_every_kind_of_fact_has_an_example() -> None:
     for i in range(3):
         labelled.user(f"L{i}", NOW - DAY, label=1 if i else -1)
     seen |= {f.kind for f in facts(labelled.build())}
+    twin = PastRing("D000001", "R000001", "confirmed", NOW, fingerprint(RingView(fake_accounts())))
+    seen |= {f.kind for f in facts(with_past(fake_accounts(), [twin], LinkPolicy()))}
     assert seen == set(FACT_KINDS)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from fraudgraph.cases.audit import AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
-from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.rings.snapshot import PastRing, RingSnapshot
+from fraudgraph.stores.evidence import past_rings
 from fraudgraph.stores.port import COMMANDS
-from fraudgraph.stores.sqlite.rows import CONSTRAINTS, DECISIONS, SNAPSHOTS
+from fraudgraph.stores.sqlite.rows import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS
 
 
 def read_decisions(db: sqlite3.Connection) -> list[Decision]:
@@ -34,6 +36,13 @@ def read_frozen(db: sqlite3.Connection, decision_id: str) -> RingSnapshot | None
     """Returns the evidence kept with a decision."""
     row = db.execute("SELECT body FROM frozen WHERE decision_id = ?", (decision_id,)).fetchone()
     return None if row is None else SNAPSHOTS.decode(row[0])
+
+
+def read_past(db: sqlite3.Connection, members: Collection[str]) -> list[PastRing]:
+    """Returns the rings with a verdict, other than of these members."""
+    rows = db.execute("SELECT decision_id, body FROM fingerprints").fetchall()
+    prints = {decision: FINGERPRINTS.decode(body) for decision, body in rows}
+    return past_rings(read_decisions(db), prints, members) if prints else []
 
 
 def read_commands(db: sqlite3.Connection, after: int, limit: int) -> list[tuple[int, bytes]]:

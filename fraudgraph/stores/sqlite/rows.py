@@ -19,6 +19,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 DECISIONS: Final = msgspec.json.Decoder(Decision)
 CONSTRAINTS: Final = msgspec.json.Decoder(Constraint)
+FINGERPRINTS: Final = msgspec.json.Decoder(tuple[str, ...])
 SNAPSHOTS: Final = msgspec.json.Decoder(RingSnapshot)
 _CONTRIBUTIONS: Final = msgspec.json.Decoder(dict[str, float])
 

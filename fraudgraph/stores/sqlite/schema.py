@@ -189,7 +189,12 @@ _V2: Final = (
     "PRAGMA user_version = 2",
 )
 
-MIGRATIONS: Final = (_V1, _V2)
+_V3: Final = (
+    "CREATE TABLE fingerprints (decision_id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID",
+    "PRAGMA user_version = 3",
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3)
 """Statements that lead from version `i` to `i + 1`; each sets `user_version` last. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fraudgraph.events.kinds import EventType
+from fraudgraph.rings.fingerprint import with_past
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
@@ -17,7 +18,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotUser,
 )
 from fraudgraph.stores.evidence import Lens, declined, transfer_kind
-from fraudgraph.stores.sqlite.cases import read_constraints
+from fraudgraph.stores.sqlite.cases import read_constraints, read_past
 from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SCHEMA_VERSION
 
@@ -48,7 +49,7 @@ def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnaps
         (ring_id,),
     )
     positions = db.execute("SELECT name, position FROM partitions WHERE position IS NOT NULL")
-    return lens.snapshot(
+    ring = lens.snapshot(
         ring_from_row(row),
         users=_users(db, ring_id),
         links=_links(db, lens, ring_id),
@@ -59,6 +60,7 @@ def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnaps
         positions=dict(positions.fetchall()),
         schema_version=str(SCHEMA_VERSION),
     )
+    return with_past(ring, read_past(db, [user.user_id for user in ring.users]), lens.policy)
 
 
 def _users(db: sqlite3.Connection, ring_id: str) -> Iterator[SnapshotUser]:

@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.cases.decisions import Decision
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.facts_view import RingView
+from fraudgraph.rings.fingerprint import fingerprint
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.port import CommitDelta, StoredState
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.load import load_state
@@ -124,10 +129,22 @@ class SqliteStore(SqliteReader):
                     do="Load the state again and go on from its positions.",
                 )
             kept = [(decision, self._evidence(ring_id)) for decision, ring_id in delta.frozen.items()]
+            prints = [print for decision in delta.decisions if (print := self._fingerprint(decision)) is not None]
             write_delta(db, delta)
             db.executemany("INSERT OR IGNORE INTO frozen (decision_id, body) VALUES (?, ?)", kept)
+            db.executemany("INSERT OR IGNORE INTO fingerprints (decision_id, body) VALUES (?, ?)", prints)
 
     def _evidence(self, ring_id: str) -> str:
         """Returns a ring as JSON, as of the last commit; call it inside a transaction."""
+        return json_text(self._snapshot(ring_id))
+
+    def _fingerprint(self, decision: Decision) -> tuple[str, str] | None:
+        """Returns (decision id, its ring's shape as JSON) as of the last commit; call it inside a transaction."""
+        ring = self._snapshot(decision.ring_id) if has_verdict(decision) else None
+        if ring is None or not ring.users:
+            return None
+        return decision.decision_id, json_text(fingerprint(RingView(ring, self._policy)))
+
+    def _snapshot(self, ring_id: str) -> RingSnapshot | None:
         (watermark_ms,) = self._db.execute("SELECT watermark_ms FROM state").fetchone()
-        return json_text(read_snapshot(self._db, self.lens(watermark_ms), ring_id))
+        return read_snapshot(self._db, self.lens(watermark_ms), ring_id)
