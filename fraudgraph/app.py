@@ -316,7 +316,9 @@ def make_engine(settings: Settings) -> Engine:
             transfer_days=settings.memory.transfer_days,
         ),
         priority=settings.priority,
-        alerts=AlertPolicy(min_probability=settings.alerts.min_probability),
+        alerts=AlertPolicy(
+            min_probability=settings.alerts.min_probability, weak_tie_strength=settings.alerts.weak_tie_strength
+        ),
         second_reader=settings.cases.second_reader,
         min_users=settings.rings.min_users,
         max_users=settings.rings.max_users,

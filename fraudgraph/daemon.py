@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.decoder import Decoder
@@ -12,6 +13,9 @@ from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import Store
 from fraudgraph.stores.retention import DeadLetterRetention
 from fraudgraph.streams.port import RawBatch, Stream
+
+LOOK_EVERY: Final = 500
+"""Commits between two looks at the largest component: a look costs as much as some commits."""
 
 
 @dataclass(slots=True)
@@ -24,6 +28,8 @@ class Totals:
         watermark_ms: event time up to which everything is settled.
         bytes_read, bytes_all: how far the stream is read; `bytes_all` is None where it has no end.
         stopped: the run was asked to stop before the end of the stream.
+        users, largest_users: accounts in all and in the largest component, uncut; as of the end, or of the last of
+            every `LOOK_EVERY` commits.
     """
 
     commits: int = 0
@@ -36,6 +42,13 @@ class Totals:
     bytes_read: int = 0
     bytes_all: int | None = None
     stopped: bool = False
+    users: int = 0
+    largest_users: int = 0
+
+    @property
+    def largest_share(self) -> float:
+        """Part of all accounts that the largest component holds: where it grows, something welds strangers together."""
+        return self.largest_users / self.users if self.users else 0.0
 
 
 class Daemon:
@@ -90,6 +103,7 @@ class Daemon:
             if on_progress is not None:
                 on_progress(totals)
         totals.stopped = self._stopping
+        totals.largest_users, totals.users = self._engine.largest_component()
         if self._snapshot is not None:
             self._snapshot.save(self._snapshot_key(), self._engine.export())
         return totals
@@ -112,6 +126,8 @@ class Daemon:
         self._store.commit(outcome.delta)
         self._stream.acknowledge(outcome.delta.positions)
         self._count(outcome, totals)
+        if totals.commits % LOOK_EVERY == 0:
+            totals.largest_users, totals.users = self._engine.largest_component()
 
     def _count(self, outcome: Outcome, totals: Totals) -> None:
         totals.commits += 1

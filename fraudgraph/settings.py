@@ -95,6 +95,7 @@ class RingSettings:
     min_users: Annotated[int, Meta(ge=2)] = 3
     max_users: Annotated[int, Meta(ge=2)] = 200
     warmup_days: Annotated[int, Meta(ge=0)] = 14
+    largest_share_alarm: Fraction = 0.05
 
     def __post_init__(self) -> None:
         if self.max_users < self.min_users:
@@ -109,6 +110,7 @@ class AlertSettings:
     """When a ring becomes an alert."""
 
     min_probability: Fraction = 0.5
+    weak_tie_strength: Fraction = 0.6
     list_min_probability: Fraction = 0.01
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fraudgraph.settings import Settings
 
 LOG_EVERY_S = 10.0
+FEW = 100
+"""A smaller component says nothing, however small the shop."""
 
 
 class Format(StrEnum):
@@ -51,7 +53,7 @@ def ingest(
     if format is Format.JSON:
         print_json({"store": without_password(settings.store.url), **_document(totals, rings)})
     else:
-        summarise(totals, rings)
+        summarise(totals, rings, settings.rings.largest_share_alarm)
         if totals.dead_letters:
             note(f"next: fraudgraph dead-letters list --store {without_password(settings.store.url)}")
 
@@ -71,8 +73,8 @@ def run_ingest(settings: Settings, paths: list[str]) -> tuple[Totals, int]:
         return totals, len(ready.store.rings(min_probability=settings.alerts.list_min_probability))
 
 
-def summarise(totals: Totals, rings: int) -> None:
-    """Says what a run did."""
+def summarise(totals: Totals, rings: int, largest_share_alarm: float = 1.0) -> None:
+    """Says what a run did, and warns where more than this part of all accounts hold together."""
     from fraudgraph.rings.facts_words import count, minute
 
     until = f", up to {minute(totals.watermark_ms)} UTC" if totals.watermark_ms else ""
@@ -89,6 +91,12 @@ def summarise(totals: Totals, rings: int) -> None:
     for reason, letters in totals.dead_letters.most_common():
         note(f"{count(letters, 'dead letter')}: {reason}")
     note(f"{count(rings, 'ring')} in the queue, {count(totals.alerts, 'new alert')}")
+    if totals.users:
+        note(f"largest component: {100 * totals.largest_share:.1f} % of {count(totals.users, 'account')}")
+    if totals.largest_share > largest_share_alarm and totals.largest_users >= FEW:
+        note(f"warning: that is more than {100 * largest_share_alarm:g} % (rings.largest_share_alarm): something that")
+        note("strangers share ties them; `fraudgraph rings list` and its largest ring show what, and `fraudgraph")
+        note("constraints add benign-hub` or a lower hub_users of its kind in [links] takes it out")
     if totals.stopped:
         note("stopped before the end; the same command goes on from here")
 
@@ -114,7 +122,15 @@ def _progress(show: Callable[[int, int | None, str], None]) -> Callable[[Totals]
         show(totals.bytes_read, totals.bytes_all, words)
         if now - last_log >= LOG_EVERY_S:
             last_log = now
-            log.info("progress", events=totals.events, per_second=round(rate), lag_ms=lag_ms, commits=totals.commits)
+            share = round(totals.largest_share, 6)
+            log.info(
+                "progress",
+                events=totals.events,
+                per_second=round(rate),
+                lag_ms=lag_ms,
+                commits=totals.commits,
+                largest_share=share,
+            )
 
     return on_progress
 
@@ -146,6 +162,9 @@ def _document(totals: Totals, rings: int) -> dict[str, object]:
         "commits": totals.commits,
         "alerts": totals.alerts,
         "rings": rings,
+        "users": totals.users,
+        "largest_component_users": totals.largest_users,
+        "largest_component_share": round(totals.largest_share, 6),
         "watermark": rfc3339(totals.watermark_ms) if totals.watermark_ms else None,
         "stopped": totals.stopped,
     }

@@ -149,6 +149,20 @@ def list_components(
 
 
 @njit(cache=True)
+def largest_component(forest: Forest, users: I32) -> Int:
+    """Returns how many of these users are in the component that has most of them; climbs from each to its root."""
+    sizes = np.zeros(len(forest.nodes), np.int32)
+    most: Int = 0
+    for i in range(len(users)):
+        if i + _AHEAD < len(users):
+            prefetch(forest.nodes, 2 * users[i + _AHEAD])
+        root = find_root(forest, 2 * users[i])
+        sizes[root] += 1
+        most = max(most, sizes[root])
+    return most
+
+
+@njit(cache=True)
 def _sort(some: I32, bits: U64) -> None:
     """Sorts distinct users in place."""
     if len(some) <= _SMALL:

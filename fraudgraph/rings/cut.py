@@ -109,7 +109,7 @@ def cut_apart(
 def _cut_one(
     graph: HotGraph, ties: Ties, team: list[int], pair: tuple[int, int], now_ms: int
 ) -> tuple[list[list[int]], Cut]:
-    network = _network(graph, ties, team, now_ms)
+    network = tie_network(graph, ties, team, now_ms)
     source, target = sorted((team.index(pair[0]), team.index(pair[1])))
     cut = network.st_mincut(source, target, capacity="strength")
     strength = sum(network.es[edge]["strength"] for edge in cut.cut)
@@ -120,8 +120,11 @@ def _cut_one(
     return list(pieces.values()), Cut(pair, len(cut.cut), strength)
 
 
-def _network(graph: HotGraph, ties: Ties, team: list[int], now_ms: int) -> igraph.Graph:
-    """Returns users, in the order of the team, and the identifiers that tie them, in the order of their keys."""
+def tie_network(graph: HotGraph, ties: Ties, team: list[int], now_ms: int) -> igraph.Graph:
+    """Returns users, in the order of the team, and the identifiers that tie them, in the order of their keys.
+
+    Edges have their `strength` at `now_ms`; a tie that an analyst demands has more than 1.
+    """
     import igraph
 
     members = np.array(team, np.int32)
