@@ -43,9 +43,7 @@ def daemon(
 
     settings = effective_settings(store, config, overrides).settings
     configure_logging(settings.logging.level)
-    logging.getLogger("kafka").setLevel(
-        logging.CRITICAL
-    )  # it says each retry; the stream says it once
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says each retry; the stream says it once
     log = structlog.get_logger("fraudgraph.daemon")
     with open_kafka(settings, until_end=once) as (ready, stream), _draining(ready.daemon):
         if ready.key_made is not None:
