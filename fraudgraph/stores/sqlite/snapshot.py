@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from fraudgraph.events.kinds import EventType
-from fraudgraph.rings.fingerprint import with_past
 from fraudgraph.rings.snapshot import (
     RingSnapshot,
     SnapshotLink,
@@ -60,7 +59,14 @@ def read_snapshot(db: sqlite3.Connection, lens: Lens, ring_id: str) -> RingSnaps
         positions=dict(positions.fetchall()),
         schema_version=str(SCHEMA_VERSION),
     )
-    return with_past(ring, read_past(db, [user.user_id for user in ring.users]), lens.policy)
+    past = read_past(db, [user.user_id for user in ring.users])
+    if not past:
+        return ring
+
+    # All kinds of facts, which a list of rings must not wait for.
+    from fraudgraph.rings.fingerprint import with_past
+
+    return with_past(ring, past, lens.policy)
 
 
 def _users(db: sqlite3.Connection, ring_id: str) -> Iterator[SnapshotUser]:

@@ -11,8 +11,6 @@ from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.fingerprint import fingerprint
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.port import CommitDelta, StoredState
@@ -143,6 +141,10 @@ class SqliteStore(SqliteReader):
         ring = self._snapshot(decision.ring_id) if has_verdict(decision) else None
         if ring is None or not ring.users:
             return None
+
+        from fraudgraph.rings.facts_view import RingView
+        from fraudgraph.rings.fingerprint import fingerprint
+
         return decision.decision_id, json_text(fingerprint(RingView(ring, self._policy)))
 
     def _snapshot(self, ring_id: str) -> RingSnapshot | None:
