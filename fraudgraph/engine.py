@@ -172,6 +172,7 @@ class Engine:
             backfill: late events apply, and event time does not move (replay of dead letters).
         """
         self.commit += 1
+        latest_ms = max(self._clock.clocks_ms.values(), default=None)
         admission = self._clock.admit(batch, backfill=backfill)
         batch = admission.batch
         accepted = admission.accepted
@@ -183,7 +184,9 @@ class Engine:
         change.idents = distinct(np.concatenate((change.idents, marked)))
         nodes = self.ties.update(self.graph, change, now_ms, bonds.together)
         nodes = np.concatenate((nodes, self._desk.nodes_of(taken.change.users, bonds)))
-        started = self._note_start(batch, accepted)
+        started_ms = self._started_ms
+        if not backfill:
+            self._note_start(batch, accepted, latest_ms)
         if self.watch != watch:
             # What counts as new moved for every ring, not only for those that this batch touches.
             nodes = np.concatenate((nodes, *(2 * team for team in self.register.members.values())))
@@ -212,7 +215,7 @@ class Engine:
             audit=taken.change.audit,
             frozen=taken.change.frozen,
         )
-        delta.started_ms = self._started_ms if started else None
+        delta.started_ms = self._started_ms if self._started_ms != started_ms else None
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, now_ms, delta)
@@ -235,13 +238,29 @@ class Engine:
         users = np.flatnonzero(self.graph.users.last_ms >= 0).astype(np.int32)
         return int(largest_component(self.ties.forest, users)), len(users)
 
-    def _note_start(self, batch: DecodedBatch, accepted: Bool | None) -> bool:
-        """Returns whether an event is the earliest of all."""
-        moments = batch.ts_ms if accepted is None else batch.ts_ms[accepted]
-        if not len(moments) or (self._started_ms is not None and moments.min() >= self._started_ms):
-            return False
-        self._started_ms = int(moments.min())
-        return True
+    def _note_start(self, batch: DecodedBatch, accepted: Bool | None, latest_ms: int | None) -> None:
+        """Notes when the stream began: its earliest event after the last long silence.
+
+        One event of long ago (a default of 1970, say) before all others, or replayed after them, is no beginning.
+
+        Args:
+            latest_ms: the latest event time before this batch.
+        """
+        moments = np.sort(batch.ts_ms if accepted is None else batch.ts_ms[accepted])
+        if not len(moments):
+            return
+        gap_ms = self.rules.clock.max_gap_ms
+        before = moments[:1] if latest_ms is None else np.array([latest_ms])
+        gaps = np.diff(np.maximum.accumulate(np.concatenate((before, moments))))
+        silences = np.flatnonzero(gaps > gap_ms)
+        if len(silences):
+            self._started_ms = int(moments[silences[-1]])
+        elif self._started_ms is None:
+            self._started_ms = int(moments[0])
+        else:
+            near = moments[moments > self._started_ms - gap_ms]
+            if len(near):
+                self._started_ms = min(self._started_ms, int(near[0]))
 
     def _write_graph(self, change: GraphChange, delta: CommitDelta) -> None:
         delta.entities = change.entities

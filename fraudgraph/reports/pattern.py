@@ -19,8 +19,10 @@ PATTERNS: dict[str, tuple[str, dict[str, float]]] = {
     "promo-abuse": ("promotion abuse", {"referral-chain": 1.5, "one-order-accounts": 1.6}),
     "fake-accounts": (
         "fake accounts",
-        {"burst": 0.8, "device-farm": 0.6, "drop-address": 0.3, "velocity": 0.3},
+        {"burst": 0.8, "device-farm": 0.4, "drop-address": 0.3, "velocity": 0.3},
     ),
+    # A farm without newcomers says how the accounts are run, and not where they come from.
+    "shared-devices": ("many accounts behind few devices", {"device-farm": 0.6}),
 }
 """Name -> (words, what each kind of fact adds per unit of its weight). The order settles equals."""
 

@@ -141,7 +141,7 @@ class CommitDelta:
     applies deletes before upserts, and refuses an id that changes its identity without a delete. `entities` is
     (kind, id, key, mask); key is str for users, bytes else. Deleting a user entity deletes its `users` row and
     its memberships. `positions` and `clocks_ms` (latest event time seen per partition; `-1 - ms` where it ended)
-    hold what moved; `scorer_state` None leaves the stored one, `started_ms` (the earliest event) likewise, and
+    hold what moved; `scorer_state` None leaves the stored one, `started_ms` (the stream's beginning) likewise, and
     `ring_serial` never falls. `members` (user,
     probability) replaces a ring's whole list. `seen_keys` are 16 bytes each, with `seen_ts_ms`; a store forgets
     them below the watermark. A transfer's `kind` is the number of EventType.TRANSFER or EventType.REFERRAL. An
