@@ -11,7 +11,7 @@ import typer
 
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import note, print_json, write_bytes
-from fraudgraph.errors import DependencyError, UsageError
+from fraudgraph.errors import DependencyError
 
 if TYPE_CHECKING:
     from fraudgraph.reports.rescore import Basis
@@ -31,6 +31,10 @@ class Format(StrEnum):
 def dossier(
     ring_id: Annotated[str, typer.Argument(metavar="RING_ID", help="The ring's id, as `rings list` shows it.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The zip file to write.")],
+    as_decided: Annotated[
+        str | None,
+        typer.Option("--as-decided", metavar="DECISION_ID", help="The evidence as it was kept with that decision."),
+    ] = None,
     store: StoreOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -41,18 +45,14 @@ def dossier(
     raw identifier. `fraudgraph verify FILE` derives all of it anew, without the store.
     """
     from fraudgraph.app import open_reader
+    from fraudgraph.cli.reading import read_ring
     from fraudgraph.reports.dossier import pack
 
     effective = effective_settings(store, config, overrides)
     settings = effective.settings
     with closing(open_reader(settings)) as reader:
-        now = reader.resolve_ring(ring_id)
-        snapshot = None if now is None else reader.snapshot(now)
+        snapshot = read_ring(reader, ring_id, as_decided)
         started_ms = int(reader.meta()["started_ms"])
-    if snapshot is None:
-        raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
-    if now != ring_id:
-        note(f"ring {ring_id} is now part of ring {now}, which is packed")
     knobs = {name: value for name, value in effective.values.items() if name.partition(".")[0] in _SECTIONS}
     content, digest = pack(snapshot, _basis(settings, started_ms), knobs)
     write_bytes(content, out)

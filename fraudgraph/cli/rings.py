@@ -240,31 +240,12 @@ def _format_of(out: Path | None) -> ReportFormat:
 
 
 def _read_report(ring_id: str, settings: Settings, as_decided: str | None = None) -> RingReport:
-    """Returns the report of a ring, under the id that it has now, or as it was kept with a decision.
-
-    Raises:
-        UsageError: no ring has or had this id, it has no members any more, or nothing was kept.
-    """
     from fraudgraph.app import open_reader
+    from fraudgraph.cli.reading import read_ring
     from fraudgraph.reports.model import build_report
 
     with closing(open_reader(settings)) as reader:
-        now = reader.resolve_ring(ring_id)
-        if as_decided is not None:
-            kept = reader.frozen(as_decided)
-            if kept is None or reader.resolve_ring(kept.ring_id) != now:
-                raise UsageError(
-                    f"no evidence of ring {ring_id} was kept with {as_decided!r}",
-                    do=f"`fraudgraph rings history {ring_id}` shows decisions; a false positive keeps none.",
-                )
-            return build_report(kept)
-        snapshot = None if now is None else reader.snapshot(now)
-    if snapshot is None:
-        raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
-    if not snapshot.users:
-        raise UsageError(f"ring {now} lives no more", do=f"`fraudgraph rings history {now}` says why.")
-    if now != ring_id:
-        note(f"ring {ring_id} is now part of ring {now}, which is shown")
+        snapshot = read_ring(reader, ring_id, as_decided)
     return build_report(snapshot, settings.links)
 
 

@@ -202,4 +202,17 @@ def test_the_commands_write_check_and_say_what_differs(world: World, tmp_path: P
     assert fraudgraph("verify", tmp_path / "none.zip").code == 5
     file.write_bytes(b"no zip")
     assert fraudgraph("verify", file).code == 4
-    assert fraudgraph("rings", "dossier", "R9", "--out", file, "--store", world.url).code == 2
+    assert fraudgraph("rings", "dossier", "R999999", "--out", file, "--store", world.url).code == 2
+
+
+def test_evidence_kept_with_a_decision_holds_too(world: World, tmp_path: Path) -> None:
+    ring = world.rings[1].ring_id
+    said = fraudgraph("rings", "decide", ring, "confirmed", "--reason", "chargebacks", "--store", world.url)
+    assert said.code == 0, said.err
+    file = tmp_path / "ring.zip"
+    kept = fraudgraph("rings", "dossier", ring, "--as-decided", "D000001", "--out", file, "--store", world.url)
+    assert kept.code == 0, kept.err
+    assert fraudgraph("verify", file).code == 0
+    now = fraudgraph("rings", "dossier", ring, "--out", file, "--store", world.url)
+    assert now.code == 0
+    assert fraudgraph("verify", file).code == 0

@@ -1,0 +1,37 @@
+"""A ring's evidence, under whatever id it was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fraudgraph.cli.output import note
+from fraudgraph.errors import UsageError
+
+if TYPE_CHECKING:
+    from fraudgraph.rings.snapshot import RingSnapshot
+    from fraudgraph.stores.port import StoreReader
+
+
+def read_ring(reader: StoreReader, ring_id: str, as_decided: str | None = None) -> RingSnapshot:
+    """Returns the evidence of a ring under the id that it has now, or as it was kept with a decision.
+
+    Raises:
+        UsageError: no ring has or had this id, it has no members any more, or nothing was kept.
+    """
+    now = reader.resolve_ring(ring_id)
+    if as_decided is not None:
+        kept = reader.frozen(as_decided)
+        if kept is None or reader.resolve_ring(kept.ring_id) != now:
+            raise UsageError(
+                f"no evidence of ring {ring_id} was kept with {as_decided!r}",
+                do=f"`fraudgraph rings history {ring_id}` shows decisions; a false positive keeps none.",
+            )
+        return kept
+    snapshot = None if now is None else reader.snapshot(now)
+    if snapshot is None:
+        raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
+    if not snapshot.users:
+        raise UsageError(f"ring {now} lives no more", do=f"`fraudgraph rings history {now}` says why.")
+    if now != ring_id:
+        note(f"ring {ring_id} is now part of ring {now}, which is shown")
+    return snapshot
