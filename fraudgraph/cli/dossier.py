@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fraudgraph import __version__
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import note, print_json, write_bytes
 from fraudgraph.errors import DependencyError
@@ -90,6 +91,7 @@ def verify(
             {
                 "ring_id": verdict.ring_id,
                 "digest": verdict.digest,
+                "written_by": verdict.code,
                 "checked": list(verdict.checked),
                 "differences": differences,
             }
@@ -101,6 +103,8 @@ def verify(
             typer.echo(f"ring {plain(verdict.ring_id)}: everything holds")
         typer.echo(f"checked: {'; '.join(verdict.checked)}")
         typer.echo(f"digest: {verdict.digest}")
+    if verdict.code != __version__:
+        note(f"written by fraudgraph {plain(verdict.code)}; this is {__version__}, which may derive otherwise")
     if differences:
         raise typer.Exit(FINDINGS)
 

@@ -67,12 +67,14 @@ class Verdict:
 
     Attributes:
         digest: SHA-256 of the manifest: whoever noted it when the dossier was made knows this one again.
+        code: the version that wrote it; another one may derive otherwise.
         checked: what was derived anew, in words.
         differences: what is not as it was, or not as it follows; empty where all holds.
     """
 
     ring_id: str
     digest: str
+    code: str
     checked: tuple[str, ...]
     differences: tuple[str, ...]
 
@@ -146,7 +148,7 @@ def verify(content: bytes) -> Verdict:
         differences += found
         if manifest.ring_id != snapshot.ring_id or manifest.as_of_ms != snapshot.as_of_ms:
             differences.append(f"{MANIFEST}: it is about ring {manifest.ring_id}, the snapshot about another one")
-    return Verdict(manifest.ring_id, digest, tuple(checked), tuple(dict.fromkeys(differences)))
+    return Verdict(manifest.ring_id, digest, manifest.code, tuple(checked), tuple(dict.fromkeys(differences)))
 
 
 def _derivation_differences(

@@ -199,6 +199,9 @@ def test_the_commands_write_check_and_say_what_differs(world: World, tmp_path: P
     told = fraudgraph("verify", file)
     assert told.code == 3
     assert "snapshot.json: users[0] is not what was packed" in told.out
+    older = msgspec.json.decode(files[MANIFEST]) | {"code": "0.0.1"}
+    file.write_bytes(zipped(files | {MANIFEST: msgspec.json.encode(older)}))
+    assert "written by fraudgraph 0.0.1" in fraudgraph("verify", file).err
     assert fraudgraph("verify", tmp_path / "none.zip").code == 5
     file.write_bytes(b"no zip")
     assert fraudgraph("verify", file).code == 4
