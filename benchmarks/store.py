@@ -74,8 +74,8 @@ _BARE: Final = {
         value_at_risk_minor = excluded.value_at_risk_minor, last_seen_ms = excluded.last_seen_ms""",
     "members": """INSERT INTO members VALUES (?, ?, ?)
         ON CONFLICT (ring_id, user) DO UPDATE SET probability = excluded.probability""",
-    "lineage": """INSERT INTO lineage (ring_id, what, at_ms, users_before, users_after, other_ring_id)
-        VALUES (?, ?, ?, ?, ?, ?)""",
+    "lineage": """INSERT INTO lineage (ring_id, what, at_ms, users_before, users_after, other_ring_id, cause)
+        VALUES (?, ?, ?, ?, ?, ?, ?)""",
     "seen": "INSERT INTO seen VALUES (?, ?, ?, ?)",
 }
 
