@@ -307,9 +307,7 @@ def test_the_register_names_the_components(happenings: list[Happening], how: int
         rings = rings_view(engine)
         assert set(rings.values()) == {team for team in view.components if len(team) >= UNCUT.min_users}
         living = {ring: size for ring, size in story.members.items() if story.rings[ring].status not in CLOSED_STATUSES}
-        assert living == {
-            ring_name(serial): len(team) for serial, team in rings.items()
-        }
+        assert living == {ring_name(serial): len(team) for serial, team in rings.items()}
 
 
 @settings(max_examples=250, deadline=None)
