@@ -12,7 +12,7 @@ import typer
 from fraudgraph import __version__
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import note, print_json, write_bytes
-from fraudgraph.errors import DependencyError
+from fraudgraph.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
     from fraudgraph.reports.rescore import Basis
@@ -54,6 +54,11 @@ def dossier(
     with closing(open_reader(settings)) as reader:
         snapshot = read_ring(reader, ring_id, as_decided)
         started_ms = int(reader.meta()["started_ms"])
+    if as_decided is None and snapshot.status == "closed":
+        raise UsageError(
+            f"ring {snapshot.ring_id} has closed, and the evidence of its score has expired",
+            do="Name a decision of its time with --as-decided; a decided ring keeps its evidence.",
+        )
     knobs = {name: value for name, value in effective.values.items() if name.partition(".")[0] in _SECTIONS}
     content, digest = pack(snapshot, _basis(settings, started_ms), knobs)
     write_bytes(content, out)

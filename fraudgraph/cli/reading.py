@@ -32,6 +32,9 @@ def read_ring(reader: StoreReader, ring_id: str, as_decided: str | None = None) 
         raise UsageError(f"no ring has the id {ring_id!r}", do="`fraudgraph rings list` shows the ids.")
     if not snapshot.users:
         raise UsageError(f"ring {now} lives no more", do=f"`fraudgraph rings history {now}` says why.")
+    if snapshot.status == "closed":
+        note(f"ring {now} has closed: what tied its accounts has expired, and only what is left is shown")
+        note(f"next: `fraudgraph rings history {now}` tells when, and what was decided")
     if now != ring_id:
         note(f"ring {ring_id} is now part of ring {now}, which is shown")
     return snapshot
