@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.types import I8, I32, I64
 from fraudgraph.scoring.gnn.model import NetworkSchema, plain_schema, shop_schema
 
 BANDS: Final = 16
-DAY_MS: Final = 86_400_000
 START_MS: Final = 1_770_000_000_000
 CAPPED: Final = 100
 HUB_LINKS: Final = 44_000

@@ -27,10 +27,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.hot import GraphLimits, HotGraph, distinct
-from fraudgraph.graph.policy import DAY_MS, KindPolicy, LinkPolicy
+from fraudgraph.graph.policy import KindPolicy, LinkPolicy
 from fraudgraph.graph.types import I64
 from fraudgraph.rings.forest import find_root
 from fraudgraph.rings.ties import Ties
@@ -51,7 +52,6 @@ POLICY: Final = LinkPolicy(
 """Short and narrow, so that links expire, bands change and hubs come and go all the time."""
 
 LIMITS: Final = GraphLimits(user_days=40, order_days=20, transfer_days=30)
-HOUR_MS: Final = 3_600_000
 LATENESS_MS: Final = 6 * HOUR_MS
 START_MS: Final = 1_770_000_000_000
 USERS: Final = 6_000

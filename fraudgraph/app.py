@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudgraph.durations import HOUR_MS, MINUTE_MS
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, Settings
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from fraudgraph.stores.port import Store, StoreReader
     from fraudgraph.streams.kafka import KafkaStream
     from fraudgraph.streams.port import Stream
-
-MINUTE_MS = 60_000
-HOUR_MS = 3_600_000
 
 
 def open_reader(settings: Settings) -> StoreReader:

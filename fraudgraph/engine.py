@@ -11,10 +11,11 @@ from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.book import CaseBook
 from fraudgraph.cases.decisions import OPEN
 from fraudgraph.cases.desk import CaseDesk
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.clock import ClockRules, EventClock
 from fraudgraph.graph.hot import GraphChange, GraphLimits, HotGraph, distinct
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool

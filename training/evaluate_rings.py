@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.scoring.calibration import FILE
-from fraudgraph.simulate.spec import DAY_MS, HOUR_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import World, simulate
 from training.hostile import Hostility, hostile
 from training.planted import load_background, plant

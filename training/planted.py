@@ -21,10 +21,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.simulate.identifiers import NONE
 from fraudgraph.simulate.rings import Ring
-from fraudgraph.simulate.spec import DAY_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import World, simulate
 from fraudgraph.tables import import_tables, load_mapping
 from training.ring_truth import TrueRing, Truth, linked_ms

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.settings import Settings
-from fraudgraph.simulate.spec import DAY_MS, HOUR_MS
 from fraudgraph.tables import import_tables, load_mapping
 from training.planted import Background, time_of
 from training.ring_comparison import LINE

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudgraph.alerts.policy import AlertPolicy
-from fraudgraph.simulate.spec import DAY_MS, TYPOLOGIES
+from fraudgraph.durations import DAY_MS
+from fraudgraph.simulate.spec import TYPOLOGIES
 from training.ring_figures import (
     F64,
     HONEST_USERS,

@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.port import RingScorer
-from fraudgraph.simulate.spec import DAY_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import World, simulate
 from training.replay import passing_decoder, replay
 

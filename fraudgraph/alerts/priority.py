@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-DAY_MS = 86_400_000
+from fraudgraph.durations import DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.events.batch import ArrivedCommand, DeadLetter, DecodedBatch
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.slicing import concatenate, hold_back, take_commands
 from fraudgraph.kernels import njit
 
-HOUR_MS = 3_600_000
 NO_TIME = -1
 _LAST = np.iinfo(np.int64).max
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.interning import (
@@ -33,7 +34,7 @@ from fraudgraph.graph.links import (
     use_link,
 )
 from fraudgraph.graph.orders import OWNED, count_orders, forget_orders, move_order, new_orders, reserve_orders
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.transfers import Transfers
 from fraudgraph.graph.types import I32, I64, U8, Bool, Int
 from fraudgraph.graph.users import count_activity, forget_silent, new_users, reserve_users

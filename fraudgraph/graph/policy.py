@@ -9,10 +9,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import IDENTIFIER_KINDS
-
-DAY_MS = 86_400_000
 
 _Factor = Annotated[float, Meta(gt=0.0, le=1.0)]
 

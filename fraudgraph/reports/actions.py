@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.reports.innocent import Explanation
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.facts_words import DAY_MS, count, listed, money_list, of
+from fraudgraph.rings.facts_words import count, listed, money_list, of
 from fraudgraph.rings.money import order_exposure
 from fraudgraph.rings.roles import Role, RoleName
 

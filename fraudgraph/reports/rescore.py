@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fraudgraph.alerts.priority import PriorityRules
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.durations import DAY_MS
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.linking import linking
 from fraudgraph.rings.money import ring_money
 from fraudgraph.rings.snapshot import RingSnapshot

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.facts_words import DAY_MS, count, listed, money_list
+from fraudgraph.rings.facts_words import count, listed, money_list
 from fraudgraph.rings.snapshot import SnapshotStep
 
 MAX_LINES = 25

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, median, weighed
 from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.facts_words import (
-    DAY_MS,
-    HOUR_MS,
-    between,
-    count,
-    duration,
-    listed,
-    minute,
-    money_list,
-    of,
-    sentence,
-)
+from fraudgraph.rings.facts_words import between, count, duration, listed, minute, money_list, of, sentence
 
 BURST_WINDOWS = ((0.8, 24), (0.5, 168))
 """What a full window weighs, and its hours."""

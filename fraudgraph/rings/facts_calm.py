@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, median, weighed
 from fraudgraph.rings.facts_view import Identifier, RingView
-from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, of, sentence
+from fraudgraph.rings.facts_words import between, count, duration, of, sentence
 
 STANDING_MS = 90 * DAY_MS
 GROWTH_WINDOW_MS = 7 * DAY_MS

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.rings.facts_kinds import Draft, FactKind, densest, gaps, median, weighed
 from fraudgraph.rings.facts_view import Identifier, RingView
-from fraudgraph.rings.facts_words import DAY_MS, between, count, duration, listed, money_list, of, parts, sentence
+from fraudgraph.rings.facts_words import between, count, duration, listed, money_list, of, parts, sentence
 from fraudgraph.rings.money import user_money
 from fraudgraph.rings.stress import stress_test
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
+from fraudgraph.durations import DAY_MS, HOUR_MS, MINUTE_MS
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -19,8 +19,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import IDENTIFIER_KINDS
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy, band
+from fraudgraph.graph.policy import LinkPolicy, band
 from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_sharing
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.snapshot import PastRing, RingSnapshot

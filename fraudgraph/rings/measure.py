@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.hot import HotGraph, Idents
 from fraudgraph.graph.interning import grown
@@ -27,9 +28,8 @@ from fraudgraph.graph.users import (
 from fraudgraph.kernels import njit
 from fraudgraph.rings.features import FEATURE_INDEX, RING_FEATURES, RING_MONEY
 
-_DAY_MS = 86_400_000
-_LATE_MS = 30 * _DAY_MS
-_WEEK_MS = 7 * _DAY_MS
+_LATE_MS = 30 * DAY_MS
+_WEEK_MS = 7 * DAY_MS
 _TAKEOVER_USERS = 3
 _MAX_CURRENCIES = 256  # ISO 4217 has fewer
 _IP, _DEVICE, _CARD, _EMAIL = (
@@ -286,9 +286,9 @@ def _measure_links(
                 and _began(users, watch, first, owner, j)
                 and _began(users, watch, first, owner, j - 1)
             ):
-                gaps[n_gaps] = (first[j] - first[j - 1]) / _DAY_MS
+                gaps[n_gaps] = (first[j] - first[j - 1]) / DAY_MS
                 n_gaps += 1
-                if first[j] <= last[j - 1] + _DAY_MS:
+                if first[j] <= last[j - 1] + DAY_MS:
                     touching += 1
         if kind in (_IP, _DEVICE):
             _mark_takeovers(users, first, owner, inside, team, taken_over)
@@ -373,9 +373,9 @@ def _measure_activity(users: Users, watch: Watch, team: I32, row: F64, sums: I64
             born[n_born] = since
             n_born += 1
         last = max(last, users.last_ms[user])
-        span += np.log2(1.0 + (users.last_ms[user] - since) / _DAY_MS)
+        span += np.log2(1.0 + (users.last_ms[user] - since) / DAY_MS)
         spent = users.first_spend_ms[user]
-        quick += is_new and spent >= 0 and spent - since <= _DAY_MS
+        quick += is_new and spent >= 0 and spent - since <= DAY_MS
         one_order += users.counts[user, ORDERS] == 1
         charged += users.counts[user, CHARGEBACKS] > 0
         fraud += users.label[user] > 0
@@ -383,7 +383,7 @@ def _measure_activity(users: Users, watch: Watch, team: I32, row: F64, sums: I64
         counts += users.counts[user]
     born[:n_born].sort()
     sums[3], sums[4] = first, last
-    row[F_BURST_DAY] = _largest_within(born[:n_born], _DAY_MS) / n
+    row[F_BURST_DAY] = _largest_within(born[:n_born], DAY_MS) / n
     row[F_BURST_WEEK] = _largest_within(born[:n_born], _WEEK_MS) / n
     row[F_SPAN] = span / n
     row[F_QUICK] = quick / n

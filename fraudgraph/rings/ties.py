@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
 from fraudgraph.graph.interning import grown
 from fraudgraph.graph.links import Links, find_slot
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy, band
+from fraudgraph.graph.policy import LinkPolicy, band
 from fraudgraph.graph.types import F64, I32, I64, Bool, Int
 from fraudgraph.kernels import njit
 from fraudgraph.rings.forest import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudgraph.simulate.spec import DAY_MS, HOUR_MS, MINUTE_MS
+from fraudgraph.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

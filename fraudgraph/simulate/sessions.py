@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.simulate.hours import WEEK_MEAN, at_waking_hours, hour, takes_place, weekday
 from fraudgraph.simulate.identifiers import NONE, Pools
-from fraudgraph.simulate.spec import DAY_MS
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-MINUTE_MS = 60_000
 
 TYPOLOGIES = ("fake_accounts", "payment_abuse", "account_takeover", "return_scam", "promo_abuse")
 

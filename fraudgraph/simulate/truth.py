@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.simulate.identifiers import NONE, Pools
-from fraudgraph.simulate.spec import DAY_MS
 
 if TYPE_CHECKING:
     from typing import Any

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.simulate.identifiers import NONE, Pools
 from fraudgraph.simulate.sessions import Sessions, amounts, tokens
-from fraudgraph.simulate.spec import HOUR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,9 @@ from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.cases.reasons import ConstraintKind, Verdict
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind, EventType, Status
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.linking import linking
 from fraudgraph.rings.snapshot import (
     PastRing,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.stores.port import CommitDelta
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 
 class DeadLetterRetention:

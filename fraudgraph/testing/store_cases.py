@@ -10,9 +10,9 @@ from fraudgraph.cases.audit import AuditHead, AuditRow, append, digest
 from fraudgraph.cases.constraints import NEVER_MS, Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.cases.reasons import ConstraintKind, Verdict
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DeadLetter
 from fraudgraph.events.kinds import EntityKind, RejectReason
-from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.stores.command_stream import CommandStream
 from fraudgraph.stores.port import COMMANDS, QUEUE_STATUSES, CommitDelta, LineageRow, Store
 from fraudgraph.testing.store_journal import START_MS, ring_row, small_shop

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.stores.port import (
@@ -31,7 +32,6 @@ from fraudgraph.stores.port import (
 )
 
 START_MS: Final = 1_770_000_000_000
-DAY_MS: Final = 86_400_000
 FEW: Final = 5
 """How many users, identifiers of a kind, slots and rings a journal has: few, so that steps meet."""
 

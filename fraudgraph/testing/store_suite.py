@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType, RejectReason, Status
@@ -27,7 +28,6 @@ from fraudgraph.stores.port import (
 from fraudgraph.testing.memory_store import MemoryStore
 from fraudgraph.testing.store_cases import StoreCases
 from fraudgraph.testing.store_journal import (
-    DAY_MS,
     DEVICE_KEY,
     IP_KEY,
     ORDER_KEY,

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.features import RING_MONEY
@@ -22,7 +23,6 @@ from training.replay import Candidates, passing_decoder, replay
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
-DAY_MS = 86_400_000
 
 pytestmark = [
     pytest.mark.real_data,

@@ -23,9 +23,9 @@ from support.journal import (
     is_settled,
 )
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules, Outcome
 from fraudgraph.events.kinds import RejectReason
-from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.rings.features import RING_FEATURES, RING_MONEY
 from fraudgraph.rings.identity import ring_name, ring_serial
 from fraudgraph.rings.members import member_probabilities

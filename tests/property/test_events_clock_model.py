@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.journal import HOUR_MS, Happening, decoded, key
+from support.journal import Happening, decoded, key
 
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.events.clock import ClockRules, EventClock
 from fraudgraph.events.kinds import RejectReason
 

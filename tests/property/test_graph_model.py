@@ -21,12 +21,12 @@ from support.journal import (
     key,
 )
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.interning import key_bytes
 from fraudgraph.graph.links import add_link, new_links, reserve_links, use_link
 from fraudgraph.graph.orders import OWNED
-from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.graph.users import COUNTS
 
 journals = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=10, max_size=60).map(events_of).filter(is_settled)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import UsageError
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.path import LinkSearch, link_path
 
 POLICY = LinkPolicy()

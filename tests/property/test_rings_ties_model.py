@@ -10,21 +10,12 @@ import networkx as nx
 import numpy as np
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from support.journal import (
-    EVENT_NUMBERS,
-    HOUR_MS,
-    KINDS,
-    SMALL_POLICY,
-    SMALL_RULES,
-    START_MS,
-    Happening,
-    decoded,
-    events_of,
-)
+from support.journal import EVENT_NUMBERS, KINDS, SMALL_POLICY, SMALL_RULES, START_MS, Happening, decoded, events_of
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import HotGraph
-from fraudgraph.graph.policy import DAY_MS, KindPolicy, LinkPolicy
+from fraudgraph.graph.policy import KindPolicy, LinkPolicy
 from fraudgraph.rings.forest import find_root
 from fraudgraph.rings.ties import Ties
 

@@ -10,13 +10,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.scoring.gnn.engine import FeatureBatch, IncrementalNetwork, LinkBatch
 from fraudgraph.scoring.gnn.kernels import FORGET, MUTE, PUT, REMOVE, UNMUTE
 from fraudgraph.scoring.gnn.model import NetworkSchema, NetworkWeights, plain_schema, shop_schema
 from training.gnn.graph import PlainGraph
 from training.gnn.network import TypedSage
 
-DAY_MS = 86_400_000
 START_MS = 1_770_000_000_000
 TOLERANCE = 1e-4
 USERS, PER_KIND = 24, 3

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from support.cli import fraudgraph
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.engine import Engine, EngineRules
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.structural import StructuralScorer
 from training.replay import passing_decoder, replay
-
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.structural import StructuralScorer
 from tests.support.ring_stories import HONEST, RINGS
 from training.replay import passing_decoder, replay
-
-DAY_MS = 86_400_000
 
 
 def probabilities(story: str) -> list[list[float]]:

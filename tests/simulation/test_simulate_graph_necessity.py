@@ -15,9 +15,10 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EventType, Status
 from fraudgraph.simulate.ledger import Events
-from fraudgraph.simulate.spec import DAY_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import World, simulate
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from fraudgraph.simulate.spec import DAY_MS
+from fraudgraph.durations import DAY_MS
 from training.planted import DAYS, Background, background_of, load_background, plant
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "p2p"

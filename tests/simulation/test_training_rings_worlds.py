@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.events.kinds import EventType
-from fraudgraph.simulate.spec import HOUR_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import World, simulate
 from fraudgraph.streams.port import RawBatch
 from training.evaluate_rings import Scale, calibration_seeds, evaluate, lines_of

@@ -11,11 +11,11 @@ import numpy as np
 from fraudgraph.cases.constraints import NEVER_MS
 from fraudgraph.cases.orders import Constrain, Decide, Order, Remove, Undo, write_order
 from fraudgraph.cases.reasons import CONSTRAINT_REASONS, VERDICT_REASONS, ConstraintKind, Verdict
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.events.schema import Command
-from fraudgraph.graph.policy import DAY_MS
 from fraudgraph.rings.identity import ring_name
 from support.journal import IDENTIFIERS, KINDS, START_MS, USERS, Happening, decoded, key
 

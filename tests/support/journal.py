@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.engine import EngineRules
 from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
 from fraudgraph.events.clock import ClockRules
 from fraudgraph.events.kinds import EntityKind, EventType, RejectReason, Status
 from fraudgraph.graph.hot import GraphLimits
-from fraudgraph.graph.policy import DAY_MS, KindPolicy, LinkPolicy
+from fraudgraph.graph.policy import KindPolicy, LinkPolicy
 
-HOUR_MS = 3_600_000
 LATENESS_MS = 6 * HOUR_MS
 START_MS = 100 * DAY_MS
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.journal import HOUR_MS, START_MS, Happening, decoded
+from support.journal import START_MS, Happening, decoded
 
 from fraudgraph.alerts.policy import HELD_BACK, AlertPolicy
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.engine import Engine, EngineRules, Outcome
 from fraudgraph.events.clock import ClockRules
 from fraudgraph.events.kinds import EntityKind, EventType

@@ -13,8 +13,9 @@ from support.cli import fraudgraph, terminal
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cli.queue import FIELDS
+from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.stores.port import LINK_COLUMNS, USER_COLUMNS, CommitDelta, LineageRow, RingRow
 from fraudgraph.stores.url import open_store
 

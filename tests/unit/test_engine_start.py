@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.events.keys import load_key
 from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.vault import Vault
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.streams.port import RawBatch
 from fraudgraph.testing.fakes import FakeScorer
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from support.journal import Happening, decoded
 
+from fraudgraph.durations import HOUR_MS, MINUTE_MS
 from fraudgraph.events.clock import ClockRules, EventClock
-
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
 
 
 def test_an_event_of_the_watermarks_own_hour_is_still_known() -> None:

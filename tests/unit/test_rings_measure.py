@@ -24,9 +24,10 @@ from support.journal import (
     events_of,
 )
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, Status
-from fraudgraph.graph.policy import DAY_MS, LinkPolicy
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.features import RING_FEATURES
 from fraudgraph.rings.identity import ring_name
 from fraudgraph.rings.measure import Watch

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.simulate.spec import DAY_MS, WorldSpec
+from fraudgraph.simulate.spec import WorldSpec
 
 SPEC = WorldSpec(seed=1, users=500, days=10)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fraudgraph.durations import DAY_MS, HOUR_MS
 from fraudgraph.stores.port import CommitDelta
-from fraudgraph.stores.retention import DAY_MS, HOUR_MS, DeadLetterRetention
+from fraudgraph.stores.retention import DeadLetterRetention
 
 
 def test_every_commit_is_stamped_and_old_letters_go_once_an_hour() -> None:
