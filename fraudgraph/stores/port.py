@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -131,6 +131,26 @@ class AlertRow:
     probability: float
     priority: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NarrativeRow:
+    """What a narrator said about a ring, with the hashes of all that it rests on.
+
+    Attributes:
+        evidence_hash, prompt_hash: of the evidence pack, and of the prompt's fixed text.
+        model: the narrator, with its version; `verifier`: version of the code that checked the claims.
+        made_at_ms: wall time, given at the edge.
+        body: JSON of the narrative; it names nobody but by pseudonym (`U1`, `D3`).
+    """
+
+    ring_id: str
+    evidence_hash: str
+    prompt_hash: str
+    model: str
+    verifier: str
+    made_at_ms: int
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -299,6 +319,14 @@ class StoreReader(Protocol):
         """Returns alerts, newest first, ties by alert id."""
         ...
 
+    def outbox(self, sink: str, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns the alerts that were not marked as sent to that sink, oldest first, ties by alert id."""
+        ...
+
+    def narrative(self, ring_id: str) -> NarrativeRow | None:
+        """Returns what was last said about a ring under this id, or None."""
+        ...
+
     def lineage(self, ring_id: str) -> list[LineageRow]:
         """Returns all steps in which a ring took part, under its own id or as the other one, in order."""
         ...
@@ -370,5 +398,26 @@ class Store(StoreReader, Protocol):
         Raises:
             FencedError: another writer claimed a newer epoch.
             StoreError: the commit number is not the next one.
+        """
+        ...
+
+    def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
+        """Notes alerts as delivered to a sink, in a transaction of its own.
+
+        Called by the daemon after a delivery. Idempotent. A crash between delivery and mark delivers again: at least
+        once, with the same alert id.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: no epoch was claimed.
+        """
+        ...
+
+    def save_narrative(self, row: NarrativeRow) -> None:
+        """Keeps what was said about a ring, in place of what was said before, in a transaction of its own. Idempotent.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: no epoch was claimed.
         """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,7 @@ from fraudgraph.stores.port import (
     CommitDelta,
     Entity,
     LineageRow,
+    NarrativeRow,
     RingRow,
     StoredDeadLetter,
     StoredState,
@@ -82,6 +83,8 @@ class _Tables:
     audit: list[AuditRow] = field(default_factory=list)
     frozen: dict[str, RingSnapshot] = field(default_factory=dict)
     fingerprints: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    deliveries: set[tuple[str, str]] = field(default_factory=set)
+    narratives: dict[str, NarrativeRow] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -160,10 +163,7 @@ class MemoryStore:
 
     def commit(self, delta: CommitDelta) -> None:
         """Writes the delta, or nothing."""
-        if self._epoch is None:
-            raise StoreError("this writer holds no epoch", do="Call `claim` before `commit`.")
-        if self._epoch != self.file.epoch:
-            raise FencedError(f"another writer took epoch {self.file.epoch}", do="Stop this process.")
+        self._require_epoch()
         if delta.commit != self.file.tables.commit + 1:
             raise StoreError(f"{delta.commit} is not the next commit", do="Load the state again.")
         kept = {decision: self.snapshot(ring_id) for decision, ring_id in delta.frozen.items()}
@@ -179,6 +179,22 @@ class MemoryStore:
             if ring is not None and ring.users
         } | tables.fingerprints
         self.file.tables = tables
+
+    def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
+        """Notes alerts as delivered to a sink."""
+        self._require_epoch()
+        self.file.tables.deliveries |= {(sink, each) for each in alert_ids}
+
+    def save_narrative(self, row: NarrativeRow) -> None:
+        """Keeps what was said about a ring, in place of what was said before."""
+        self._require_epoch()
+        self.file.tables.narratives[row.ring_id] = row
+
+    def _require_epoch(self) -> None:
+        if self._epoch is None:
+            raise StoreError("this writer holds no epoch", do="Call `claim` first.")
+        if self._epoch != self.file.epoch:
+            raise FencedError(f"another writer took epoch {self.file.epoch}", do="Stop this process.")
 
     def meta(self) -> Mapping[str, str]:
         """Returns what the store is and where it stands."""
@@ -304,6 +320,16 @@ class MemoryStore:
     def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
         """Returns alerts, newest first, ties by alert id."""
         return sorted(self.file.tables.alerts.values(), key=lambda alert: (-alert.at_ms, alert.alert_id))[:limit]
+
+    def outbox(self, sink: str, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns the alerts that were not marked as sent to that sink, oldest first."""
+        tables = self.file.tables
+        waiting = [alert for alert in tables.alerts.values() if (sink, alert.alert_id) not in tables.deliveries]
+        return sorted(waiting, key=lambda alert: (alert.at_ms, alert.alert_id))[:limit]
+
+    def narrative(self, ring_id: str) -> NarrativeRow | None:
+        """Returns what was last said about a ring under this id, or None."""
+        return self.file.tables.narratives.get(ring_id)
 
     def lineage(self, ring_id: str) -> list[LineageRow]:
         """Returns all steps in which a ring took part, in order."""

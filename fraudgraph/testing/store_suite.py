@@ -42,6 +42,7 @@ from fraudgraph.testing.store_journal import (
     ring_row,
     small_shop,
 )
+from fraudgraph.testing.store_outbox import StoreOutbox
 
 
 def _any_journal(test: Callable[..., None]) -> Callable[..., None]:
@@ -50,7 +51,7 @@ def _any_journal(test: Callable[..., None]) -> Callable[..., None]:
     return settings(max_examples=60, deadline=None, suppress_health_check=inherited)(given(journals)(test))
 
 
-class StoreSuite(StoreCases):
+class StoreSuite(StoreCases, StoreOutbox):
     """Tests of the store port; `make_store` and `reopen` are the adapter's."""
 
     policy: ClassVar[LinkPolicy] = LinkPolicy(kinds=LinkPolicy().kinds | {"ip": KindPolicy(0.30, 2, 30)})

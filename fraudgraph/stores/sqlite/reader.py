@@ -17,7 +17,7 @@ from fraudgraph.events.kinds import EntityKind, RejectReason
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import Lens, follow_mergers
-from fraudgraph.stores.port import QUEUE_STATUSES, AlertRow, Entity, LineageRow, RingRow, StoredDeadLetter
+from fraudgraph.stores.port import QUEUE_STATUSES, AlertRow, Entity, LineageRow, NarrativeRow, RingRow, StoredDeadLetter
 from fraudgraph.stores.sqlite.cases import (
     last_command_applied,
     read_audit,
@@ -257,6 +257,29 @@ class SqliteReader:
                 (ALL if limit is None else limit,),
             ).fetchall()
         return [AlertRow(*row) for row in rows]
+
+    def outbox(self, sink: str, *, limit: int | None = None) -> list[AlertRow]:
+        """Returns the alerts that were not marked as sent to that sink, oldest first, ties by alert id."""
+        with self._reading() as (db, _):
+            rows = db.execute(
+                """
+                SELECT alert_id, ring_id, at_ms, probability, priority, reason FROM alerts AS a
+                WHERE NOT EXISTS (SELECT 1 FROM deliveries AS d WHERE d.sink = ? AND d.alert_id = a.alert_id)
+                ORDER BY at_ms, alert_id LIMIT ?""",
+                (sink, ALL if limit is None else limit),
+            ).fetchall()
+        return [AlertRow(*row) for row in rows]
+
+    def narrative(self, ring_id: str) -> NarrativeRow | None:
+        """Returns what was last said about a ring under this id, or None."""
+        with self._reading() as (db, _):
+            row = db.execute(
+                """
+                SELECT ring_id, evidence_hash, prompt_hash, model, verifier, made_at_ms, body FROM narratives
+                WHERE ring_id = ?""",
+                (ring_id,),
+            ).fetchone()
+        return None if row is None else NarrativeRow(*row)
 
     def lineage(self, ring_id: str) -> list[LineageRow]:
         """Returns all steps in which a ring took part, in order."""

@@ -194,7 +194,24 @@ _V3: Final = (
     "PRAGMA user_version = 3",
 )
 
-MIGRATIONS: Final = (_V1, _V2, _V3)
+# What happens to an alert and to a ring after the commit.
+_V4: Final = (
+    """CREATE TABLE deliveries (
+        sink TEXT NOT NULL,
+        alert_id TEXT NOT NULL,
+        PRIMARY KEY (sink, alert_id)) WITHOUT ROWID""",
+    """CREATE TABLE narratives (
+        ring_id TEXT PRIMARY KEY,
+        evidence_hash TEXT NOT NULL,
+        prompt_hash TEXT NOT NULL,
+        model TEXT NOT NULL,
+        verifier TEXT NOT NULL,
+        made_at_ms INTEGER NOT NULL,
+        body BLOB NOT NULL)""",
+    "PRAGMA user_version = 4",
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
 """Statements that lead from version `i` to `i + 1`; each sets `user_version` last. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

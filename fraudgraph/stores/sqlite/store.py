@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 
 from fraudgraph.alerts.priority import PriorityRules
@@ -13,7 +14,7 @@ from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import has_verdict
-from fraudgraph.stores.port import CommitDelta, StoredState
+from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.load import load_state
 from fraudgraph.stores.sqlite.reader import SqliteReader
@@ -58,6 +59,20 @@ class SqliteStore(SqliteReader):
             finally:
                 if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
                     self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _owning(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of the writer that holds the store's epoch."""
+        if self._epoch is None:
+            raise StoreError("this writer holds no epoch", do="Call `claim` first.")
+        with self._writing() as db:
+            (epoch,) = db.execute("SELECT epoch FROM state").fetchone()
+            if epoch != self._epoch:
+                raise FencedError(
+                    f"another writer took epoch {epoch}, this one holds {self._epoch}",
+                    do="Stop this process; one engine owns a store.",
+                )
+            yield db
 
     def record_command(self, body: bytes) -> int:
         """Appends a command and returns its number; needs no epoch."""
@@ -112,15 +127,8 @@ class SqliteStore(SqliteReader):
             StoreError: no epoch was claimed, the commit number is not the next one, or an id changed its identity.
             DependencyError: the disk is full or fails; nothing was written, and the same delta may be tried again.
         """
-        if self._epoch is None:
-            raise StoreError("this writer holds no epoch", do="Call `claim` before `commit`.")
-        with self._writing() as db:
-            epoch, last = db.execute("SELECT epoch, commit_no FROM state").fetchone()
-            if epoch != self._epoch:
-                raise FencedError(
-                    f"another writer took epoch {epoch}, this one holds {self._epoch}",
-                    do="Stop this process; one engine owns a store.",
-                )
+        with self._owning() as db:
+            (last,) = db.execute("SELECT commit_no FROM state").fetchone()
             if delta.commit != last + 1:
                 raise StoreError(
                     f"the store is at commit {last}, so {delta.commit} is not the next one",
@@ -131,6 +139,24 @@ class SqliteStore(SqliteReader):
             write_delta(db, delta)
             db.executemany("INSERT OR IGNORE INTO frozen (decision_id, body) VALUES (?, ?)", kept)
             db.executemany("INSERT OR IGNORE INTO fingerprints (decision_id, body) VALUES (?, ?)", prints)
+
+    def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
+        """Notes alerts as delivered to a sink, in a transaction of its own."""
+        with self._owning() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO deliveries (sink, alert_id) VALUES (?, ?)", [(sink, each) for each in alert_ids]
+            )
+
+    def save_narrative(self, row: NarrativeRow) -> None:
+        """Keeps what was said about a ring, in place of what was said before, in a transaction of its own."""
+        with self._owning() as db:
+            db.execute(
+                """
+                INSERT OR REPLACE INTO narratives
+                    (ring_id, evidence_hash, prompt_hash, model, verifier, made_at_ms, body)
+                VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                astuple(row),
+            )
 
     def _evidence(self, ring_id: str) -> str:
         """Returns a ring as JSON, as of the last commit; call it inside a transaction."""
