@@ -1,0 +1,94 @@
+"""A model's card, for people: written by code from what the bundle holds, so that it cannot say anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from fraudgraph.scoring.manifest import Manifest, Metric
+from fraudgraph.scoring.ring_head import RING_SUMMARIES
+from fraudgraph.scoring.user_calibration import PlattLine
+
+
+def card_of(manifest: Manifest) -> str:
+    """Returns the card as Markdown."""
+    schema, training = manifest.schema, manifest.training
+    cut = datetime.fromtimestamp(training.cut_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"A GraphSAGE over the typed graph, {schema.layers} layers of width {schema.width}: the probability that an"
+        " account takes part in organised fraud, and with the structural evidence the probability of a ring.",
+        "",
+        f"Trained on {training.data}; {training.positives:,} of {training.users:,} accounts that the loss was taken"
+        f" over were positive. It saw nothing after {cut}, labels included.",
+        "",
+        "## Not good for",
+        "",
+        *(f"- {sentence}" for sentence in training.caution),
+        "",
+        "## Measured",
+        "",
+        *_metrics(manifest.metrics),
+        "",
+        "## How it reads a ring",
+        "",
+        _calibration(manifest),
+        "",
+        f"log-odds of a ring = {manifest.ring_head.intercept:+.3f} {manifest.ring_head.structural:+.3f} x structural"
+        + "".join(
+            f" {value:+.3f} x {name}" for name, value in zip(RING_SUMMARIES, manifest.ring_head.summaries, strict=True)
+        ),
+        "",
+        "## Made from",
+        "",
+        *_table(
+            ("what", "value"),
+            [
+                ("data", f"`{training.data_hash}`"),
+                ("features", f"`{manifest.features_hash}`"),
+                ("link policy", f"`{manifest.policy_hash}`, version {manifest.policy_version}"),
+                ("code", manifest.code_version),
+                ("weights, SHA-256", f"`{manifest.weights_sha256}`"),
+                *((f"seeds, {name}", _span(seeds)) for name, seeds in training.seeds.items()),
+                *((name, str(value)) for name, value in training.settings.items()),
+            ],
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _metrics(metrics: Sequence[Metric]) -> list[str]:
+    if not metrics:
+        return ["Nothing."]
+    return [
+        "Brackets hold 95 % bootstrap intervals over worlds.",
+        "",
+        *_table(
+            ("data", "level", "figure", "model", "value"),
+            [(m.data, m.level, m.name, m.model, f"{m.value:.3f} [{m.low:.3f}, {m.high:.3f}]") for m in metrics],
+        ),
+    ]
+
+
+def _calibration(manifest: Manifest) -> str:
+    calibration = manifest.calibration
+    if isinstance(calibration, PlattLine):
+        return f"An account's log-odds = {calibration.slope:.3f} x logit {calibration.intercept:+.3f}."
+    return f"An account's log-odds lie on a monotone line through {len(calibration.logit)} knots."
+
+
+def _span(seeds: Sequence[int]) -> str:
+    """Returns seeds as `3 to 9` where they follow each other, else one by one."""
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]:,} to {seeds[-1]:,}"
+    return ", ".join(f"{seed:,}" for seed in seeds)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return [
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+    ]
