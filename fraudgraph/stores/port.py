@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # readers import this module, and must start without numpy
     import numpy as np
     import numpy.typing as npt
 
+    from fraudgraph.stores.image import StoreImage
+
 Columns: TypeAlias = "dict[str, npt.NDArray[np.generic]]"
 """Named columns of equal length; names are those of the table. Columns that a store returns are int64."""
 
@@ -355,6 +357,10 @@ class StoreReader(Protocol):
         """Returns the highest number of a command that the engine has taken; 0 for none."""
         ...
 
+    def image(self) -> StoreImage:
+        """Returns everything that the store holds, as of the last commit, in memory."""
+        ...
+
     def close(self) -> None:
         """Releases the connection. Idempotent."""
         ...
@@ -419,5 +425,16 @@ class Store(StoreReader, Protocol):
         Raises:
             FencedError: another writer claimed a newer epoch.
             StoreError: no epoch was claimed.
+        """
+        ...
+
+    def restore(self, image: StoreImage) -> None:
+        """Writes everything of another store into this new one, which then goes on from the image's commit.
+
+        Called by `store restore` and `store migrate`, on a store of its own. A crash leaves either nothing or a store
+        that is refused until it is emptied. The epoch stays this store's, and none is claimed.
+
+        Raises:
+            StoreError: the store is not new.
         """
         ...

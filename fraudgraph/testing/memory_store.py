@@ -29,6 +29,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotUser,
 )
 from fraudgraph.stores.evidence import Lens, declined, follow_mergers, has_verdict, past_rings, transfer_kind
+from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
     COMMANDS,
@@ -189,6 +190,23 @@ class MemoryStore:
         """Keeps what was said about a ring, in place of what was said before."""
         self._require_epoch()
         self.file.tables.narratives[row.ring_id] = row
+
+    def restore(self, image: StoreImage) -> None:
+        """Writes everything of another store into this new one."""
+        if self.file.tables.commit or self.file.binding[0] or self.file.commands:
+            raise StoreError("the store is in use", do="Restore into a new one.")
+        tables = _Tables()
+        _upsert(tables, image.delta)
+        _append(tables, image.delta)
+        tables.dead_letters = {letter.id: letter for letter, _ in image.dead_letters}
+        tables.dead_letter_recorded_ms = {letter.id: recorded_ms for letter, recorded_ms in image.dead_letters}
+        tables.dead_letters_ever = image.dead_letters_ever
+        tables.frozen, tables.fingerprints = dict(image.frozen), dict(image.fingerprints)
+        tables.deliveries = set(image.deliveries)
+        tables.narratives = {row.ring_id: row for row in image.narratives}
+        self.file.tables = tables
+        self.file.binding = (image.key_id, image.policy_hash, image.policy_version)
+        self.file.commands = list(image.commands)
 
     def _require_epoch(self) -> None:
         if self._epoch is None:
@@ -358,6 +376,50 @@ class MemoryStore:
     def commands_applied(self) -> int:
         """Returns the highest number of a command that the engine has taken; 0 for none."""
         return self.file.tables.positions.get(COMMANDS, 1) - 1
+
+    def image(self) -> StoreImage:
+        """Returns everything that the store holds."""
+        tables, state = copy.deepcopy(self.file.tables), self.load()
+        key_id, policy_hash, policy_version = self.file.binding
+        return StoreImage(
+            key_id=key_id,
+            policy_hash=policy_hash,
+            policy_version=policy_version,
+            delta=CommitDelta(
+                commit=state.commit,
+                watermark_ms=state.watermark_ms,
+                positions=state.positions,
+                clocks_ms=state.clocks_ms,
+                seen_keys=state.seen_keys,
+                seen_ts_ms=state.seen_ts_ms,
+                entities=[(kind, number, *tables.entities[kind, number]) for number, kind in _by_id(tables)],
+                links=state.links,
+                users=state.users,
+                orders=state.orders,
+                order_keys=state.order_keys,
+                transfers=state.transfers,
+                labels=state.labels,
+                rings=[ring for _, ring in sorted(tables.rings.items())],
+                members={ring_id: sorted(team.items()) for ring_id, team in tables.members.items() if team},
+                lineage=tables.lineage,
+                alerts=[alert for _, alert in sorted(tables.alerts.items())],
+                scorer_state=state.scorer_state,
+                ring_serial=state.ring_serial,
+                started_ms=state.started_ms,
+                decisions=state.decisions,
+                constraints=state.constraints,
+                audit=tables.audit,
+            ),
+            dead_letters=[
+                (letter, tables.dead_letter_recorded_ms[number]) for number, letter in tables.dead_letters.items()
+            ],
+            dead_letters_ever=tables.dead_letters_ever,
+            commands=list(self.file.commands),
+            frozen=tables.frozen,
+            fingerprints=tables.fingerprints,
+            deliveries=sorted(tables.deliveries),
+            narratives=[row for _, row in sorted(tables.narratives.items())],
+        )
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""

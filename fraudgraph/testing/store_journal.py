@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from operator import methodcaller
 from typing import Any, Final, TypeAlias, TypeVar
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
+from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
     LINK_COLUMNS,
@@ -288,6 +289,16 @@ def plain(state: StoredState) -> dict[str, Any]:
         "rings": sorted(state.rings, key=lambda ring: ring.ring_id),
         "members": {ring_id: sorted(members) for ring_id, members in state.members.items()},
     }
+
+
+def plain_image(image: StoreImage) -> dict[str, Any]:
+    """Returns an image as plain values that compare by `==`."""
+    delta = {each.name: getattr(image.delta, each.name) for each in fields(image.delta)}
+    for name in ("links", "users", "orders", "transfers"):
+        delta[name] = {column: values.tolist() for column, values in delta[name].items()}
+    delta["members"] = {ring_id: sorted(members) for ring_id, members in image.delta.members.items()}
+    delta["alerts"] = sorted(image.delta.alerts, key=lambda alert: alert.alert_id)
+    return {each.name: getattr(image, each.name) for each in fields(image)} | {"delta": delta}
 
 
 def expected(model: Model, deltas: list[CommitDelta]) -> dict[str, Any]:

@@ -1,14 +1,20 @@
-"""The part of the store suite that is about what follows a commit: deliveries of alerts, and narratives."""
+"""The part of the store suite that is about what follows a commit: deliveries, narratives, the image of it all."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
-from fraudgraph.errors import FencedError, StoreError
-from fraudgraph.stores.port import AlertRow, CommitDelta, NarrativeRow, Store
-from fraudgraph.testing.store_journal import START_MS, small_shop
+from fraudgraph.cases.audit import AuditHead, append
+from fraudgraph.errors import ConfigurationError, FencedError, StoreError
+from fraudgraph.events.batch import DeadLetter
+from fraudgraph.events.kinds import RejectReason
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.stores.port import COMMANDS, AlertRow, CommitDelta, NarrativeRow, Store
+from fraudgraph.testing.store_cases import CONSTRAINT, DECISION
+from fraudgraph.testing.store_journal import START_MS, plain_image, small_shop
 
 ALERTS = [
     AlertRow("A-2", "R-1", START_MS + 1, 0.9, 10.0, "burst"),
@@ -22,6 +28,8 @@ NARRATIVE = NarrativeRow(
 
 class StoreOutbox:
     """Tests of deliveries and narratives; `StoreSuite` runs them for each adapter."""
+
+    policy: ClassVar[LinkPolicy]
 
     def make_store(self) -> Store:
         """Returns a new, empty store that shares nothing with any other."""
@@ -75,6 +83,55 @@ class StoreOutbox:
             store.claim()
         assert len(store.outbox("kafka")) == 3
         assert store.narrative("R-1") is None
+
+    def test_image_holds_what_people_and_sinks_left(self) -> None:
+        store = self._alerted()
+        store.bind(key_id="k1", policy_hash=self.policy.hash, policy_version="1")
+        store.record_command(b"{1}")
+        letters = [DeadLetter(RejectReason.TOO_LATE, "late", "file:a", n, b"sealed") for n in range(2)]
+        row = append(AuditHead(), ts_ms=5, author="zoe", what="decide", subject="R-1", before="", after="", content="")
+        store.commit(
+            CommitDelta(
+                commit=2,
+                watermark_ms=START_MS,
+                positions={COMMANDS: 2},
+                decisions=[DECISION],
+                constraints=[CONSTRAINT],
+                audit=[row],
+                frozen={DECISION.decision_id: "R-1"},
+                dead_letters=letters,
+                recorded_ms=7,
+            )
+        )
+        store.commit(CommitDelta(commit=3, watermark_ms=START_MS, dead_letters_deleted=[2]))
+        store.mark_sent("kafka", ["A-1"])
+        store.save_narrative(NARRATIVE)
+        copy = self.make_store()
+        copy.restore(store.image())
+        assert copy.commands() == [(1, b"{1}")]
+        assert copy.commands_applied() == 1
+        assert copy.decisions() == [DECISION]
+        assert copy.constraints() == [CONSTRAINT]
+        assert copy.audit() == [row]
+        assert copy.frozen(DECISION.decision_id) == store.frozen(DECISION.decision_id) is not None
+        assert [letter.id for letter in copy.dead_letters()] == [1]
+        assert copy.outbox("kafka") == store.outbox("kafka")
+        assert copy.narrative("R-1") == NARRATIVE
+        assert plain_image(copy.image()) == plain_image(store.image())
+        with pytest.raises(ConfigurationError):
+            copy.bind(key_id="k2", policy_hash=self.policy.hash, policy_version="1")
+        copy.claim()
+        copy.commit(CommitDelta(commit=4, watermark_ms=START_MS, dead_letters=letters, dead_letters_before_ms=8))
+        assert [letter.id for letter in copy.dead_letters()] == [3, 4]
+        assert copy.record_command(b"{2}") == 2
+
+    def test_only_a_new_store_is_restored_into(self) -> None:
+        store, used, asked = self._alerted(), self.make_store(), self.make_store()
+        used.bind(key_id="k1", policy_hash="p1", policy_version="1")
+        asked.record_command(b"{1}")
+        for other in (store, used, asked):
+            with pytest.raises(StoreError):
+                other.restore(store.image())
 
     def test_neither_moves_the_commit(self) -> None:
         store = self._alerted()

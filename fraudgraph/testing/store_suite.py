@@ -37,6 +37,7 @@ from fraudgraph.testing.store_journal import (
     expected,
     journals,
     plain,
+    plain_image,
     play,
     questions,
     ring_row,
@@ -89,6 +90,24 @@ class StoreSuite(StoreCases, StoreOutbox):
         for ask in questions(model):
             assert ask(store) == ask(memory)
         store.close()
+
+    @_any_journal
+    def test_image_of_one_store_is_another(self, commits: Any) -> None:
+        model, deltas = play(commits)
+        store, memory, copy = self.claimed(), MemoryStore(self.policy, self.priority), self.make_store()
+        for delta in deltas:
+            store.commit(delta)
+        memory.restore(store.image())
+        copy.restore(memory.image())
+        for moved in (memory, copy):
+            assert plain(moved.load()) == expected(model, deltas)
+            for ask in questions(model):
+                assert ask(moved) == ask(store)
+        assert plain_image(copy.image()) == plain_image(store.image())
+        copy.claim()
+        copy.commit(CommitDelta(commit=len(deltas) + 1, watermark_ms=model.watermark_ms))
+        store.close()
+        copy.close()
 
     def test_delete_comes_before_upsert_of_the_same_id(self) -> None:
         store = self.claimed()

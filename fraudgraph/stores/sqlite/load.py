@@ -37,13 +37,16 @@ def load_state(path: Path) -> StoredState:
     db = connect_reader(path)
     try:
         db.execute("BEGIN")
-        return _load(db, path)
+        state = read_state(db)
+        state.entities = _entities(db, path)
+        return state
     except BaseException:
         db.close()
         raise
 
 
-def _load(db: sqlite3.Connection, path: Path) -> StoredState:
+def read_state(db: sqlite3.Connection) -> StoredState:
+    """Returns all but the entities; the caller holds the read transaction."""
     commit, watermark_ms, ring_serial, started_ms = db.execute(
         "SELECT commit_no, watermark_ms, ring_serial, started_ms FROM state"
     ).fetchone()
@@ -72,7 +75,7 @@ def _load(db: sqlite3.Connection, path: Path) -> StoredState:
         scorer_state=None if scorer is None else scorer[0],
         seen_keys=seen_keys,
         seen_ts_ms=seen_ts_ms,
-        entities=_entities(db, path),
+        entities=iter(()),
         links={name: links[name] for name in LINK_COLUMNS},
         users=_columns(
             db,

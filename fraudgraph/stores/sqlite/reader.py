@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.audit import AuditRow
@@ -30,6 +30,9 @@ from fraudgraph.stores.sqlite.connect import connect_reader, translated
 from fraudgraph.stores.sqlite.rows import json_text, kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK, SCHEMA_VERSION
 from fraudgraph.stores.sqlite.snapshot import count_users, read_snapshot
+
+if TYPE_CHECKING:
+    from fraudgraph.stores.image import StoreImage
 
 ALL: Final = -1
 """SQLite's LIMIT for no limit."""
@@ -321,6 +324,13 @@ class SqliteReader:
         """Returns the highest number of a command that the engine has taken; 0 for none."""
         with self._reading() as (db, _):
             return last_command_applied(db)
+
+    def image(self) -> StoreImage:
+        """Returns everything that the store holds, as of the last commit."""
+        from fraudgraph.stores.sqlite.image import read_image
+
+        with self._reading() as (db, _):
+            return read_image(db)
 
     def close(self) -> None:
         """Releases the connection. Idempotent."""

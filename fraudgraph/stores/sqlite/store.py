@@ -14,8 +14,10 @@ from fraudgraph.errors import ConfigurationError, FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import has_verdict
+from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
+from fraudgraph.stores.sqlite.image import write_image
 from fraudgraph.stores.sqlite.load import load_state
 from fraudgraph.stores.sqlite.reader import SqliteReader
 from fraudgraph.stores.sqlite.rows import json_text
@@ -157,6 +159,22 @@ class SqliteStore(SqliteReader):
                 VALUES (?, ?, ?, ?, ?, ?, ?)""",
                 astuple(row),
             )
+
+    def restore(self, image: StoreImage) -> None:
+        """Writes everything of another store into this new one, in one transaction.
+
+        Raises:
+            StoreError: the store is not new.
+        """
+        with self._writing() as db:
+            commit, key_id = db.execute("SELECT commit_no, key_id FROM state").fetchone()
+            (commands,) = db.execute("SELECT count(*) FROM commands").fetchone()
+            if commit or key_id or commands:
+                raise StoreError(
+                    f"the store is in use (commit {commit}, commands {commands})",
+                    do="Restore into a new one: name a file that is not there yet.",
+                )
+            write_image(db, image)
 
     def _evidence(self, ring_id: str) -> str:
         """Returns a ring as JSON, as of the last commit; call it inside a transaction."""

@@ -1,0 +1,38 @@
+"""A store's image: everything that it holds as of one commit, so that it can be backed up, or moved to another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredDeadLetter
+
+
+@dataclass(slots=True)
+class StoreImage:
+    """Everything of a store but its id and its epoch, which belong to the place and not to what is kept there.
+
+    Attributes:
+        key_id, policy_hash, policy_version: as `Store.bind` recorded them; "" where it never did.
+        delta: links, rings, members (of closed rings too), lineage, alerts, labels, decisions, constraints, audit,
+            positions and all else that commits write, as if one commit with the store's number had written it; its
+            `dead_letters` and `frozen` are empty.
+        dead_letters: (as listed, when it was recorded in ms), in the order of their ids; `dead_letters_ever`: how many
+            ids were given.
+        commands: the JSON of commands 1, 2, …
+        frozen, fingerprints: by decision.
+        deliveries: (sink, alert id).
+    """
+
+    key_id: str
+    policy_hash: str
+    policy_version: str
+    delta: CommitDelta
+    dead_letters: list[tuple[StoredDeadLetter, int]] = field(default_factory=list)
+    dead_letters_ever: int = 0
+    commands: list[bytes] = field(default_factory=list)
+    frozen: Mapping[str, RingSnapshot] = field(default_factory=dict)
+    fingerprints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deliveries: list[tuple[str, str]] = field(default_factory=list)
+    narratives: list[NarrativeRow] = field(default_factory=list)
