@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fraudgraph.events.vault import Vault
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
+    from fraudgraph.stores.copy import Copied
     from fraudgraph.stores.port import Store, StoreReader
     from fraudgraph.streams.kafka import KafkaStream
     from fraudgraph.streams.port import Stream
@@ -267,6 +268,45 @@ def replay(
             reasons=reasons,
             batch_events=settings.ingest.batch_events,
         )
+
+
+def back_up(settings: Settings, out: Path) -> Copied:
+    """Copies the store, as of its last commit, into a new file; see `stores.copy`."""
+    from fraudgraph.stores.copy import back_up as back_up_into
+
+    with closing(open_reader(settings)) as source:
+        return back_up_into(source, out, settings.links, settings.priority)
+
+
+def restore(settings: Settings, backup: Path) -> Copied:
+    """Copies a backup into the configured store.
+
+    Raises:
+        DependencyError: there is no such backup.
+        StoreError: the store is not new.
+    """
+    from fraudgraph.stores.sqlite.reader import SqliteReader
+
+    with closing(SqliteReader(backup, settings.links, settings.priority)) as source:
+        return _copy_to(settings, source, settings.store.url)
+
+
+def migrate(settings: Settings, url: str) -> Copied:
+    """Copies the configured store into a new one of any kind.
+
+    Raises:
+        StoreError: the other store is not new.
+    """
+    with closing(open_reader(settings)) as source:
+        return _copy_to(settings, source, url)
+
+
+def _copy_to(settings: Settings, source: StoreReader, url: str) -> Copied:
+    from fraudgraph.stores.copy import copy_store
+    from fraudgraph.stores.url import open_store
+
+    with closing(open_store(url, settings.links, settings.priority)) as target:
+        return copy_store(source, target)
 
 
 def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:

@@ -25,6 +25,7 @@ from fraudgraph.cli import (
     schema,
     services,
     simulate,
+    store,
     tables,
 )
 from fraudgraph.cli.output import note
@@ -107,6 +108,7 @@ app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
 app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
 app.add_typer(dead_letters.commands, name="dead-letters")
+app.add_typer(store.commands, name="store")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
 app.add_typer(services.commands, name="services")
 app.add_typer(schema.commands, name="schema")
