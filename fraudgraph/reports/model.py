@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.reports.actions import Action, actions
-from fraudgraph.reports.innocent import Explanation, explanations
-from fraudgraph.reports.pattern import Pattern, pattern
+from fraudgraph.narrative.actions import Action, actions
+from fraudgraph.narrative.innocent import Explanation, explanations
+from fraudgraph.narrative.pattern import Pattern, pattern
 from fraudgraph.reports.timeline import Happening, timeline
 from fraudgraph.rings.facts import facts as facts_of
 from fraudgraph.rings.facts_kinds import Fact

@@ -8,8 +8,7 @@ import pytest
 from support.snapshots import DAY, EUR, EXAMPLES, HOUR, JPY, NOW, USD, Builder, fake_accounts, household
 
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.reports.actions import ACTIONS
-from fraudgraph.reports.innocent import WORDS
+from fraudgraph.narrative.catalogue import ACTIONS, EXPLANATIONS
 from fraudgraph.reports.model import against, build_report, percent, sure
 from fraudgraph.reports.timeline import MAX_LINES
 from fraudgraph.rings.roles import RoleName
@@ -83,8 +82,8 @@ def test_everything_said_comes_from_a_closed_list_and_accuses_nobody() -> None:
     for build in EXAMPLES.values():
         report = build_report(build())
         assert {a.name for a in report.actions} <= set(ACTIONS)
-        assert [a.name for a in report.actions] == sorted((a.name for a in report.actions), key=ACTIONS.index)
-        assert {e.name for e in report.innocent} <= set(WORDS)
+        assert [a.name for a in report.actions] == sorted((a.name for a in report.actions), key=list(ACTIONS).index)
+        assert {e.name for e in report.innocent} <= set(EXPLANATIONS)
         said = " ".join((report.headline, *(a.text for a in report.actions), *(e.text for e in report.innocent)))
         assert not {w for w in ("fraudster", "criminal", "guilty", "thief", "culprit") if w in said.lower()}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.narrative.catalogue import EXPLANATIONS
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, listed, of
@@ -21,26 +22,12 @@ HARSH = frozenset(
 
 BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
 
-
-WORDS: dict[str, str] = {
-    "household": "one household",
-    "family-card": "a family card",
-    "second-hand-device": "a second-hand or re-issued identifier",
-    "office-network": "one network",
-    "shared-building": "a shared building",
-    "gift-buyers": "gift buyers",
-    "calm-record": "honest customers",
-    "insufficient-evidence": "chance",
-}
-"""Every explanation that a report can give, in a few words."""
-
-
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """An innocent explanation.
 
     Attributes:
-        name: a key of `WORDS`.
+        name: a key of `EXPLANATIONS`.
         text: why it may hold, and what would settle it.
         evidence: ids of facts that allow it.
         contradicted: ids of facts that a harmless group does not make.
@@ -54,7 +41,7 @@ class Explanation:
     @property
     def words(self) -> str:
         """What it would be, for a headline."""
-        return WORDS[self.name]
+        return EXPLANATIONS[self.name]
 
     @property
     def strong(self) -> bool:

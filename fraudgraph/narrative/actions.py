@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.reports.innocent import Explanation
+from fraudgraph.narrative.catalogue import ACTIONS
+from fraudgraph.narrative.innocent import Explanation
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, listed, money_list, of
@@ -17,22 +18,10 @@ from fraudgraph.rings.roles import Role, RoleName
 POSSIBLE = 0.2
 """From this probability likely victims are worth a call."""
 
+_ORDER = tuple(ACTIONS)
+
 UNSHIPPED_MS = 7 * DAY_MS
 """Orders younger than this may not have left the house; the snapshot does not say."""
-
-ACTIONS: tuple[str, ...] = (
-    "review-open-orders",
-    "contact-likely-victims",
-    "step-up-verification",
-    "hold-refunds",
-    "pause-promotions",
-    "block-identifier-after-confirmation",
-    "request-information",
-    "close-as-innocent",
-    "watch",
-)
-"""Every action that a report can propose; the order is the order of the report."""
-
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -71,7 +60,7 @@ def actions(
         )
     if not found:
         found.append(Action("watch", "Leave it in the queue and look again when it grows.", "no step is urgent", ()))
-    return tuple(sorted(found, key=lambda a: ACTIONS.index(a.name)))
+    return tuple(sorted(found, key=lambda a: _ORDER.index(a.name)))
 
 
 def _orders(view: RingView) -> list[Action]:
