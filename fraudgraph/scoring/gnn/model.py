@@ -228,9 +228,16 @@ class NetworkWeights:
 
 
 def shop_schema(
-    bands: dict[str, tuple[int, ...]], *, layers: int = 2, width: int = 64, half_life_ms: int | None
+    bands: dict[str, tuple[int, ...]],
+    *,
+    head_features: tuple[str, ...] = ("degree", "velocity", "recency"),
+    layers: int = 2,
+    width: int = 64,
+    half_life_ms: int | None,
 ) -> NetworkSchema:
     """Returns the schema of a shop's graph: users, the six kinds of identifier, transfers and referrals.
+
+    The index of a kind of node is its number in `events.kinds.EntityKind`.
 
     Args:
         bands: by kind of node, how many values each of its features takes.
@@ -247,7 +254,7 @@ def shop_schema(
         layers=layers,
         width=width,
         half_life_ms=half_life_ms,
-        head_features=("degree", "velocity", "recency"),
+        head_features=head_features,
     )
 
 

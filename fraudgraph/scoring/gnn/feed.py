@@ -1,0 +1,329 @@
+"""What a change of the hot graph means to the network: nodes, features, links and hubs, as batches of operations.
+
+Node `2 u` is user `u`, node `2 i + 1` identifier `i`, for as long as the graph keeps the dense id. The feed remembers
+what it told the network, and tells only what differs. So whatever it looks at, in whatever order, it ends at what
+`network_graph` says from scratch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType
+from fraudgraph.graph.hot import GraphChange, HotGraph, Idents
+from fraudgraph.graph.interning import grown
+from fraudgraph.graph.links import Links
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.graph.types import F64, I8, I32, I64, U8, Bool, Int
+from fraudgraph.kernels import njit
+from fraudgraph.scoring.gnn.engine import FeatureBatch, LinkBatch
+from fraudgraph.scoring.gnn.features import FEATURE_COLUMNS, LINK_STEP_MS, ident_bands, user_bands
+from fraudgraph.scoring.gnn.kernels import FORGET, MUTE, PUT, REMOVE, UNMUTE
+
+TRANSFER_FAMILY: Final = len(IDENTIFIER_KINDS)
+REFERRAL_FAMILY: Final = TRANSFER_FAMILY + 1
+_FAMILY_OF: Final = {int(EventType.TRANSFER): TRANSFER_FAMILY, int(EventType.REFERRAL): REFERRAL_FAMILY}
+
+_STEP: Final = LINK_STEP_MS
+_UNKNOWN: Final = -1
+_PACKED_BITS: Final = 4
+"""Every band is below 16 (`_pack`)."""
+_REACH: Final = 50
+"""Half-lives behind the newest link at which a link's last use is told as no older: beside any other it weighs nothing,
+and the network refuses what is older than `engine.HALF_LIVES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGraph:
+    """The graph as the network sees it.
+
+    Attributes:
+        kind: `[nodes]` int8 number of the EntityKind; -1 where there is no node.
+        bands: `[nodes, FEATURE_COLUMNS]` int32 banded features.
+        muted: `[nodes]` identifiers that do not link: hubs, and those that an analyst calls benign.
+        family, a, b: `[links]` int32, a the user (or who sends, or brings), b the identifier (or the other user).
+        last_ms: `[links]` int64 last use, in whole steps.
+    """
+
+    kind: I8
+    bands: I32
+    muted: Bool
+    family: I32
+    a: I32
+    b: I32
+    last_ms: I64
+
+    def messages(self, half_life_ms: int | None) -> tuple[I32, I32, I32, F64]:
+        """Returns family, a, b and weight of the links that carry messages; the newest one of all weighs 1."""
+        alive = np.flatnonzero(~(self.muted[self.a] | self.muted[self.b]))
+        last_ms = self.last_ms[alive]
+        weight = np.ones(len(alive))
+        if half_life_ms is not None and len(alive):
+            weight = np.exp2((last_ms - last_ms.max()) / half_life_ms)
+        return self.family[alive], self.a[alive], self.b[alive], weight
+
+
+def network_graph(graph: HotGraph) -> NetworkGraph:
+    """Returns the whole graph as the network sees it, made from scratch."""
+    nodes = _node_count(graph)
+    kind, bands = np.full(nodes, -1, np.int8), np.zeros((nodes, FEATURE_COLUMNS), np.int32)
+    muted = np.zeros(nodes, np.bool_)
+    users, idents = _living(graph)
+    kind[2 * users], bands[2 * users] = EntityKind.USER, user_bands(graph, users)
+    kind[2 * idents + 1], bands[2 * idents + 1] = graph.idents.kind[idents], ident_bands(graph, idents)
+    muted[2 * idents + 1] = _is_muted(graph.idents, hub_limits(graph.policy), idents)
+    slots = np.flatnonzero(graph.links.user >= 0)
+    ident = graph.links.ident[slots]
+    pairs: dict[tuple[int, int, int], int] = {}
+    c = graph.transfers.columns
+    for slot in np.flatnonzero(c.sender >= 0).tolist():
+        pair = (_FAMILY_OF[int(c.kind[slot])], 2 * int(c.sender[slot]), 2 * int(c.receiver[slot]))
+        pairs[pair] = max(pairs.get(pair, 0), int(c.last_ms[slot]) // _STEP)
+    of_pairs = np.array([(*pair, step) for pair, step in pairs.items()], np.int64).reshape(-1, 4)
+    columns = (
+        graph.idents.kind[ident].astype(np.int64) - 1,
+        2 * graph.links.user[slots].astype(np.int64),
+        2 * ident.astype(np.int64) + 1,
+        graph.links.last_ms[slots] // _STEP,
+    )
+    family, a, b, step = (np.concatenate((column, of_pairs[:, i])) for i, column in enumerate(columns))
+    narrow = np.int32
+    return NetworkGraph(kind, bands, muted, family.astype(narrow), a.astype(narrow), b.astype(narrow), step * _STEP)
+
+
+def hub_limits(policy: LinkPolicy) -> I64:
+    """Returns the most users of an identifier that is no hub, by EntityKind, `[kinds]`."""
+    limits = np.zeros(len(EntityKind), np.int64)
+    for name, kind in policy.kinds.items():
+        limits[EntityKind[name.upper()]] = kind.hub_users
+    return limits
+
+
+def users_of(nodes: I32) -> I32:
+    """Returns the users among nodes."""
+    users: I32 = nodes[nodes % 2 == 0] // 2
+    return users
+
+
+class NetworkFeed:
+    """Turns changes of one graph into batches for one `IncrementalNetwork`; one writer."""
+
+    def __init__(self, policy: LinkPolicy, half_life_ms: int | None) -> None:
+        self._reach_ms = None if half_life_ms is None else _REACH * half_life_ms
+        self._newest_ms = 0
+        self._limits = hub_limits(policy)
+        self._told = _new_told()
+        self._pairs: dict[tuple[int, int, int], dict[int, int]] = {}
+        self._pair_of: dict[int, tuple[int, int, int]] = {}
+
+    def everything(self, graph: HotGraph) -> tuple[FeatureBatch, LinkBatch]:
+        """Returns all that the network does not know of the graph yet: at a start, everything."""
+        users, idents = _living(graph)
+        slots = np.flatnonzero(graph.links.user >= 0).astype(np.int32)
+        # A user's links one after the other, and users in order: what is near in the network's memory is used together.
+        slots = slots[np.argsort(graph.links.user[slots], kind="stable")]
+        transfers = np.flatnonzero(graph.transfers.columns.sender >= 0).tolist()
+        none = np.empty(0, np.int32)
+        return self._tell(graph, users, idents, slots, none, transfers, [], [])
+
+    def update(self, graph: HotGraph, change: GraphChange) -> tuple[FeatureBatch, LinkBatch]:
+        """Returns what a change of the graph, just applied to it, means to the network."""
+        return self._tell(
+            graph,
+            change.users,
+            change.idents,
+            change.links,
+            change.links_deleted,
+            change.transfers,
+            change.transfers_deleted,
+            change.entities_deleted,
+        )
+
+    def _tell(
+        self,
+        graph: HotGraph,
+        users: I32,
+        idents: I32,
+        slots: I32,
+        slots_deleted: I32,
+        transfers: list[int],
+        transfers_deleted: list[int],
+        entities_deleted: list[tuple[int, int]],
+    ) -> tuple[FeatureBatch, LinkBatch]:
+        self._told = _reserve(self._told, _node_count(graph), len(graph.links.user))
+        told = self._told
+        features = self._features(graph, users, idents)
+        removed = np.empty((len(slots_deleted), 3), np.int32)
+        count = int(take_back_links(told, graph.idents.kind, slots_deleted, removed))
+        put, steps = np.empty((len(slots), 3), np.int32), np.empty(len(slots), np.int64)
+        puts = int(tell_links(told, graph.links, graph.idents.kind, slots, put, steps))
+        pair_removed, pair_put, pair_steps = self._transfers(graph, transfers, transfers_deleted)
+        muted = _is_muted(graph.idents, self._limits, idents)
+        turned = muted != told.muted[2 * idents + 1]
+        told.muted[2 * idents + 1] = muted
+        gone = self._forget(entities_deleted)
+        rows = [
+            _operations(REMOVE, removed[:count]),
+            _operations(REMOVE, pair_removed),
+            _operations(MUTE, _alone(2 * idents[turned & muted] + 1)),
+            _operations(UNMUTE, _alone(2 * idents[turned & ~muted] + 1)),
+            _operations(PUT, put[:puts]),
+            _operations(PUT, pair_put),
+            _operations(FORGET, _alone(gone)),
+        ]
+        everything = np.concatenate(rows)
+        op, family, a, b = (np.ascontiguousarray(everything[:, i]) for i in range(4))
+        last_ms = None
+        if puts or len(pair_steps):
+            used_ms = np.concatenate((steps[:puts], pair_steps)) * _STEP
+            self._newest_ms = max(self._newest_ms, int(used_ms.max()))
+            # What puts nothing has no time of its own; the network wants one within its reach.
+            last_ms = np.full(len(op), self._newest_ms, np.int64)
+            last_ms[op == PUT] = (
+                used_ms if self._reach_ms is None else np.maximum(used_ms, self._newest_ms - self._reach_ms)
+            )
+        return features, LinkBatch(op.astype(np.int8), family, a, b, last_ms)
+
+    def _features(self, graph: HotGraph, users: I32, idents: I32) -> FeatureBatch:
+        of_users, of_idents = user_bands(graph, users), ident_bands(graph, idents)
+        node = np.concatenate((2 * users, 2 * idents + 1))
+        kind = np.concatenate((np.zeros(len(users), np.int8), graph.idents.kind[idents].astype(np.int8)))
+        bands = np.concatenate((of_users, of_idents))
+        packed = _pack(bands)
+        differ = np.flatnonzero(self._told.packed[node] != packed)
+        self._told.packed[node] = packed
+        return FeatureBatch(node[differ].astype(np.int32), kind[differ], bands[differ])
+
+    def _transfers(self, graph: HotGraph, used: list[int], deleted: list[int]) -> tuple[I32, I32, I64]:
+        """Returns links between users to remove and to put; a pair's currencies are one link."""
+        if not used and not deleted:
+            return np.empty((0, 3), np.int32), np.empty((0, 3), np.int32), np.empty(0, np.int64)
+        columns = graph.transfers.columns
+        before: dict[tuple[int, int, int], int] = {}
+        for slot in deleted:
+            pair = self._pair_of.pop(slot, None)
+            if pair is not None:
+                before.setdefault(pair, max(self._pairs[pair].values()))
+                del self._pairs[pair][slot]
+        for slot in used:
+            family = _FAMILY_OF[int(columns.kind[slot])]
+            pair = (family, 2 * int(columns.sender[slot]), 2 * int(columns.receiver[slot]))
+            steps = self._pairs.setdefault(pair, {})
+            before.setdefault(pair, max(steps.values(), default=_UNKNOWN))
+            steps[slot] = int(columns.last_ms[slot]) // _STEP
+            self._pair_of[slot] = pair
+        removed, put, put_steps = [], [], []
+        for pair, step in before.items():
+            steps = self._pairs[pair]
+            if not steps:
+                del self._pairs[pair]
+                removed.append(pair)
+            elif (latest := max(steps.values())) != step:
+                put.append(pair)
+                put_steps.append(latest)
+        return _rows(removed), _rows(put), np.array(put_steps, np.int64)
+
+    def _forget(self, entities: list[tuple[int, int]]) -> I32:
+        nodes = np.array([2 * entity + (kind != EntityKind.USER) for kind, entity in entities], np.int32)
+        known: I32 = nodes[self._told.packed[nodes] != _UNKNOWN]
+        self._told.packed[known] = _UNKNOWN
+        self._told.muted[known] = False
+        return known
+
+
+class _Told(NamedTuple):
+    """What the network was told.
+
+    Attributes:
+        packed: `[nodes]` int64 banded features; -1 where the node is not known. muted: `[nodes]`.
+        step: `[slots]` int64 last use of the link in a slot, in steps; -1 where there is none. user, ident: its ends.
+    """
+
+    packed: I64
+    muted: Bool
+    step: I64
+    user: I32
+    ident: I32
+
+
+def _new_told() -> _Told:
+    empty = np.empty(0, np.int32)
+    return _Told(np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.int64), empty, empty)
+
+
+def _reserve(told: _Told, nodes: int, slots: int) -> _Told:
+    if nodes > len(told.packed):
+        told = told._replace(packed=grown(told.packed, nodes, _UNKNOWN), muted=grown(told.muted, nodes))
+    if slots > len(told.step):
+        told = told._replace(
+            step=grown(told.step, slots, _UNKNOWN), user=grown(told.user, slots), ident=grown(told.ident, slots)
+        )
+    return told
+
+
+def _node_count(graph: HotGraph) -> int:
+    return 2 * max(len(graph.users.last_ms), len(graph.idents.kind))
+
+
+def _living(graph: HotGraph) -> tuple[I32, I32]:
+    users = np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)
+    return users, np.flatnonzero(graph.idents.degree > 0).astype(np.int32)
+
+
+def _is_muted(idents: Idents, limits: I64, ids: I32) -> Bool:
+    return (idents.degree[ids] > limits[idents.kind[ids]]) | idents.benign[ids]
+
+
+def _pack(bands: I32) -> I64:
+    packed = np.zeros(len(bands), np.int64)
+    for column in bands.T:
+        packed = (packed << _PACKED_BITS) | column
+    return packed
+
+
+def _rows(rows: list[tuple[int, int, int]]) -> I32:
+    return np.array(rows, np.int32).reshape(-1, 3)
+
+
+def _alone(nodes: I32) -> I32:
+    """Returns operations on nodes as rows of family, a, b."""
+    zero = np.zeros(len(nodes), np.int32)
+    return np.column_stack((zero, nodes.astype(np.int32), zero))
+
+
+def _operations(op: int, rows: I32) -> I32:
+    return np.column_stack((np.full(len(rows), op, np.int32), rows))
+
+
+@njit(cache=True)
+def tell_links(told: _Told, links: Links, kinds: U8, slots: I32, put: I32, steps: I64) -> Int:
+    """Fills `put` `[n, 3]` (family, a, b) and `steps` of the links that differ from what was told; returns how many."""
+    n = 0
+    for slot in slots:
+        step = links.last_ms[slot] // _STEP
+        if told.step[slot] != step:
+            told.step[slot] = step
+            told.user[slot], told.ident[slot] = links.user[slot], links.ident[slot]
+            put[n, 0] = kinds[links.ident[slot]] - 1
+            put[n, 1] = 2 * links.user[slot]
+            put[n, 2] = 2 * links.ident[slot] + 1
+            steps[n] = step
+            n += 1
+    return n
+
+
+@njit(cache=True)
+def take_back_links(told: _Told, kinds: U8, slots: I32, removed: I32) -> Int:
+    """Fills `removed` `[n, 3]` with the links that were told and are gone; returns how many."""
+    n = 0
+    for slot in slots:
+        if told.step[slot] != -1:
+            told.step[slot] = -1
+            removed[n, 0] = kinds[told.ident[slot]] - 1
+            removed[n, 1] = 2 * told.user[slot]
+            removed[n, 2] = 2 * told.ident[slot] + 1
+            n += 1
+    return n
