@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from fraudgraph import __version__
 from fraudgraph.cli import (
+    alerts,
     audit,
     config,
     constraints,
@@ -98,6 +99,7 @@ app.command(
 app.command("ingest", epilog="Example: fraudgraph ingest world/events.jsonl --store sqlite:///shop.db")(ingest.ingest)
 app.command("daemon", epilog="Example: fraudgraph daemon --config configs/production.toml")(daemon.daemon)
 app.add_typer(rings.commands, name="rings")
+app.add_typer(alerts.commands, name="alerts")
 app.command("link", epilog="Example: fraudgraph link u1001 u1002 --store sqlite:///shop.db")(link.link)
 app.command(
     "find",

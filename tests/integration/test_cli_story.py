@@ -382,3 +382,15 @@ def test_a_closed_pipe_and_no_color_behave(shop: Shop) -> None:
     plain = process("rings", "list", "--store", shop.url, env={"NO_COLOR": "1"})
     assert (plain.code, plain.err) == (0, "")
     assert "\x1b" not in plain.out
+
+
+def test_alerts_are_listed_with_where_their_ring_is_now(shop: Shop) -> None:
+    alerts = fraudgraph("alerts", "list", "--store", shop.url, "--format", "json").json["alerts"]
+    assert alerts
+    assert [alert["at"] for alert in alerts] == sorted((alert["at"] for alert in alerts), reverse=True)
+    living = {ring["ring_id"] for ring in shop.rings()}
+    assert living & {alert["ring_id_now"] for alert in alerts}
+    newest = fraudgraph("alerts", "list", "--store", shop.url, "--limit", 1, "--since", alerts[0]["at"], "--exit-code")
+    assert newest.code == 3
+    assert alerts[0]["ring_id"] in newest.out
+    assert fraudgraph("alerts", "list", "--store", shop.url, "--since", "2099-01-01").out == ""
