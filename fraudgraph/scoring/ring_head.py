@@ -58,6 +58,20 @@ class RingHead:
         return out
 
 
+def reading_times(last_ms: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns as of when each member of a ring is read, `[members]`: the ring's last event.
+
+    Not the moment of scoring: a ring that is scored again, without a new event in it, scores the same, and the cut of a
+    stream into commits has no say. Training and serving both read rings so.
+
+    Args:
+        last_ms: last event of each member, ring by ring; `starts` as in `summarise`.
+    """
+    if len(starts) < 2:
+        return np.empty(0, np.int64)
+    return np.repeat(np.maximum.reduceat(last_ms, starts[:-1]), np.diff(starts))
+
+
 def summarise(log_odds: F64, starts: npt.NDArray[np.int64]) -> F64:
     """Returns what the network says of rings, `[r, len(RING_SUMMARIES)]`.
 
