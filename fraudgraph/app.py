@@ -18,6 +18,7 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, Settings
 
 if TYPE_CHECKING:
+    from fraudgraph.committer import Committer
     from fraudgraph.daemon import Daemon
     from fraudgraph.engine import Engine
     from fraudgraph.events.decoder import Decoder
@@ -180,18 +181,24 @@ def open_kafka(
 @contextmanager
 def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, str]) -> Iterator[Ingest]:
     """Opens the store for a daemon that reads a stream, and the store's commands beside it."""
+    from fraudgraph.committer import Committer
     from fraudgraph.stores.command_stream import CommandStream
     from fraudgraph.stores.lock import at_work
     from fraudgraph.stores.url import sqlite_path
     from fraudgraph.streams.merged import MergedStream
 
-    with _open_writer(settings, environment) as writer, at_work(sqlite_path(settings.store.url)):
-        daemon = _make_daemon(settings, MergedStream(stream, CommandStream(writer.store)), writer)
+    with (
+        _open_writer(settings, environment) as writer,
+        at_work(sqlite_path(settings.store.url)),
+        closing(open_reader(settings)) as reader,
+        Committer(writer.store) as committer,
+    ):
+        daemon = _make_daemon(settings, MergedStream(stream, CommandStream(reader)), writer, committer)
         yield Ingest(daemon, writer.store, writer.key_made)
 
 
-def _make_daemon(settings: Settings, stream: Stream, writer: _Writer) -> Daemon:
-    from fraudgraph.daemon import Daemon
+def _make_daemon(settings: Settings, stream: Stream, writer: _Writer, committer: Committer) -> Daemon:
+    from fraudgraph.daemon import Daemon, Pace
     from fraudgraph.stores.local_snapshot import LocalSnapshot
     from fraudgraph.stores.retention import DeadLetterRetention
     from fraudgraph.stores.url import sqlite_path
@@ -201,8 +208,8 @@ def _make_daemon(settings: Settings, stream: Stream, writer: _Writer) -> Daemon:
         stream,
         make_decoder(settings, writer.keys),
         make_engine(settings),
-        writer.store,
-        batch_events=settings.ingest.batch_events,
+        committer,
+        pace=Pace(settings.ingest.batch_events, settings.ingest.batch_events),
         snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
         retention=DeadLetterRetention(settings.dead_letters.days, lambda: time.time_ns() // 1_000_000),
     )
@@ -234,6 +241,7 @@ def obey_commands(settings: Settings, environment: Mapping[str, str] = os.enviro
     Raises:
         ConfigurationError, DependencyError, StoreError: the store cannot be written; the message says why.
     """
+    from fraudgraph.committer import Committer
     from fraudgraph.errors import FencedError
     from fraudgraph.stores.command_stream import CommandStream
     from fraudgraph.stores.lock import alone
@@ -242,8 +250,13 @@ def obey_commands(settings: Settings, environment: Mapping[str, str] = os.enviro
     with alone(sqlite_path(settings.store.url)) as nobody_else:
         if nobody_else:
             # A writer elsewhere may not see the lock; where it took the store over, it obeys.
-            with _open_writer(settings, environment) as writer, suppress(FencedError):
-                _make_daemon(settings, CommandStream(writer.store, ends=True), writer).run()
+            with (
+                _open_writer(settings, environment) as writer,
+                closing(open_reader(settings)) as reader,
+                Committer(writer.store) as committer,
+                suppress(FencedError),
+            ):
+                _make_daemon(settings, CommandStream(reader, ends=True), writer, committer).run()
                 return True
     return False
 

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
+from fraudgraph.committer import Committed, Committer
 from fraudgraph.engine import Engine, Outcome
+from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
-from fraudgraph.stores.port import Store
 from fraudgraph.stores.retention import DeadLetterRetention
 from fraudgraph.streams.port import RawBatch, Stream
 
 LOOK_EVERY: Final = 500
 """Commits between two looks at the largest component: a look costs as much as some commits."""
+BEAT_S: Final = 0.5
+"""A loop that waits for the store shows so often that it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much at once, and how much ahead.
+
+    Attributes:
+        batch_events: records of a commit while the store keeps up.
+        batch_events_max: up to so many where the loop had to wait for the store: then a commit's fixed costs weigh.
+        commits_ahead: batches that may wait for the store while the next one is computed; 0 computes none meanwhile.
+        drain_s: so long after `stop` a store that is away is still waited for.
+    """
+
+    batch_events: int = 1000
+    batch_events_max: int = 1000
+    commits_ahead: int = 1
+    drain_s: float = 30.0
 
 
 @dataclass(slots=True)
@@ -51,11 +74,55 @@ class Totals:
         return self.largest_users / self.users if self.users else 0.0
 
 
+@dataclass(slots=True)
+class Step:
+    """One batch on its way, and the seconds that each part of the way took.
+
+    Attributes:
+        batch: as decoded, with the brokers' times of its good events.
+        rings: living ones after it.
+        commit: the store's answer.
+    """
+
+    batch: DecodedBatch
+    outcome: Outcome
+    rings: int
+    decode_s: float
+    engine_s: float
+    commit: Future[Committed]
+    acknowledge_s: float = 0.0
+
+
+class Observer(Protocol):
+    """Whoever watches the daemon, without making it wait; called in the loop's thread."""
+
+    def restored(self, positions: int, rings: int, watermark_ms: int) -> None:
+        """The store is claimed, and the engine stands where the last commit ended."""
+        ...
+
+    def beat(self) -> None:
+        """The loop moves."""
+        ...
+
+    def settled(self, step: Step, totals: Totals) -> None:
+        """A batch is committed and acknowledged."""
+        ...
+
+
+class Follower(Protocol):
+    """Whoever acts on what is committed, in a thread of its own."""
+
+    def wake(self) -> None:
+        """There may be something to do. Returns at once."""
+        ...
+
+
 class Daemon:
     """Reads a stream to its end, or until it is told to stop, with one commit per batch.
 
     A crash at any instruction loses nothing: the store holds the positions of its last commit, and the next run
-    seeks there. A record is acknowledged to the stream only after its commit.
+    seeks there. A record is acknowledged to the stream only after its commit. While one batch is committed the next is
+    computed, and no more than that: a slow store makes batches larger, up to a limit, and then the stream waits.
     """
 
     def __init__(
@@ -63,53 +130,111 @@ class Daemon:
         stream: Stream,
         decoder: Decoder,
         engine: Engine,
-        store: Store,
+        committer: Committer,
         *,
-        batch_events: int = 1000,
+        pace: Pace | None = None,
         snapshot: LocalSnapshot | None = None,
         retention: DeadLetterRetention | None = None,
+        observer: Observer | None = None,
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._stream = stream
         self._decoder = decoder
         self._engine = engine
-        self._store = store
-        self._batch_events = batch_events
+        self._committer = committer
+        self._pace = pace or Pace()
         self._snapshot = snapshot
         self._retention = retention
-        self._stopping = False
+        self._observer = observer or _Nobody()
+        self._followers = followers
+        self._size = self._pace.batch_events
+        self._queue: deque[Step] = deque()
+        self._stop_at_s: float | None = None
 
     def stop(self) -> None:
-        """Asks the run to end after the batch in hand. Idempotent, and safe in a signal handler."""
-        self._stopping = True
+        """Asks the run to end after the batches in hand. Idempotent, and safe in a signal handler."""
+        self._stop_at_s = self._stop_at_s or time.monotonic()
 
     def run(self, on_progress: Callable[[Totals], None] | None = None) -> Totals:
         """Claims the store, restores the engine, and processes the stream; returns what was done.
 
         Raises:
             FencedError: another writer took the store over.
+            DependencyError: the stream cannot be read, or the store was away for longer than patience lasts.
         """
         totals = Totals()
-        key = self._snapshot_key()
-        self._store.claim()
-        state = None if self._snapshot is None else self._snapshot.load(key)
+        self._restore(totals)
+        while self._stop_at_s is None and (raw := self._stream.poll(self._size)) is not None:
+            self._observer.beat()
+            if len(raw) or raw.damaged or raw.ended:  # a stream that waits for its next record is no commit
+                self._queue.append(self._step(raw))
+            self._settle(totals, ahead=self._pace.commits_ahead)
+            if on_progress is not None:
+                on_progress(totals)
+        totals.stopped = self._stop_at_s is not None
+        self._settle(totals, ahead=0)
+        totals.largest_users, totals.users = self._engine.largest_component()
+        if self._snapshot is not None:
+            key = self._snapshot_key(self._committer.submit(self._committer.store.meta).result())
+            self._snapshot.save(key, self._engine.export())
+        return totals
+
+    def _restore(self, totals: Totals) -> None:
+        store = self._committer.store
+        before = store.meta()
+        self._committer.claim()
+        state = None if self._snapshot is None else self._snapshot.load(self._snapshot_key(before))
         if state is None:
-            state = self._store.load()
+            state = store.load()
         self._engine.restore(state)
         self._stream.seek(state.positions)
         totals.watermark_ms = state.watermark_ms
-        while not self._stopping and (raw := self._stream.poll(self._batch_events)) is not None:
-            if len(raw) or raw.damaged or raw.ended:  # a stream that waits for its next record is no commit
-                self._step(raw, totals)
-            if on_progress is not None:
-                on_progress(totals)
-        totals.stopped = self._stopping
-        totals.largest_users, totals.users = self._engine.largest_component()
-        if self._snapshot is not None:
-            self._snapshot.save(self._snapshot_key(), self._engine.export())
-        return totals
+        self._observer.restored(len(state.positions), len(self._engine.rows), state.watermark_ms)
+        self._wake()
 
-    def _snapshot_key(self) -> SnapshotKey:
-        meta = self._store.meta()
+    def _step(self, raw: RawBatch) -> Step:
+        started = time.perf_counter()
+        batch = self._decoder.decode(raw)
+        decoded = time.perf_counter()
+        outcome = self._engine.apply(batch)
+        if self._retention is not None:
+            self._retention.stamp(outcome.delta)
+        applied = time.perf_counter()
+        commit = self._committer.commit(outcome.delta)
+        return Step(batch, outcome, len(self._engine.rows), decoded - started, applied - decoded, commit)
+
+    def _settle(self, totals: Totals, *, ahead: int) -> None:
+        """Acknowledges what is committed, and waits until no more than `ahead` batches are not."""
+        waited = False
+        while self._queue and (len(self._queue) > ahead or self._queue[0].commit.done()):
+            step = self._queue[0]
+            waited |= not step.commit.done()
+            self._await(step.commit)
+            self._queue.popleft()
+            began = time.perf_counter()
+            self._stream.acknowledge(step.outcome.delta.positions)
+            step.acknowledge_s = time.perf_counter() - began
+            self._count(step.outcome, totals)
+            if totals.commits % LOOK_EVERY == 0:
+                totals.largest_users, totals.users = self._engine.largest_component()
+            self._observer.settled(step, totals)
+            if step.outcome.delta.alerts or step.outcome.delta.dead_letters:
+                self._wake()
+        longest = self._pace.batch_events_max
+        self._size = min(2 * self._size, longest) if waited else max(self._size // 2, self._pace.batch_events)
+
+    def _await(self, commit: Future[Committed]) -> None:
+        while not wait_for([commit], timeout=BEAT_S).done:
+            self._observer.beat()
+            if self._stop_at_s is not None and time.monotonic() - self._stop_at_s > self._pace.drain_s:
+                self._committer.give_up()
+        commit.result()
+
+    def _wake(self) -> None:
+        for follower in self._followers:
+            follower.wake()
+
+    def _snapshot_key(self, meta: Mapping[str, str]) -> SnapshotKey:
         return SnapshotKey(
             store_id=meta["store_id"],
             epoch=meta["epoch"],
@@ -118,16 +243,6 @@ class Daemon:
             policy_hash=self._engine.policy.hash,
             scorer=self._engine.scorer.name,
         )
-
-    def _step(self, raw: RawBatch, totals: Totals) -> None:
-        outcome = self._engine.apply(self._decoder.decode(raw))
-        if self._retention is not None:
-            self._retention.stamp(outcome.delta)
-        self._store.commit(outcome.delta)
-        self._stream.acknowledge(outcome.delta.positions)
-        self._count(outcome, totals)
-        if totals.commits % LOOK_EVERY == 0:
-            totals.largest_users, totals.users = self._engine.largest_component()
 
     def _count(self, outcome: Outcome, totals: Totals) -> None:
         totals.commits += 1
@@ -138,3 +253,16 @@ class Daemon:
         totals.dead_letters.update(letter.reason.code for letter in outcome.delta.dead_letters)
         totals.watermark_ms = outcome.delta.watermark_ms
         totals.bytes_read, totals.bytes_all = self._stream.progress()
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def restored(self, positions: int, rings: int, watermark_ms: int) -> None:
+        """Does nothing."""
+
+    def beat(self) -> None:
+        """Does nothing."""
+
+    def settled(self, step: Step, totals: Totals) -> None:
+        """Does nothing."""
