@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from fraudgraph.errors import DependencyError
+from fraudgraph.errors import DependencyError, UsageError
 from fraudgraph.streams.lines import BOM, LineReader
 from fraudgraph.streams.sources import Chunk, partition_name
 
@@ -36,6 +36,20 @@ def _first_line(head: bytes) -> bytes:
     return head.removeprefix(BOM).lstrip(b"\r\n").split(b"\n", 1)[0].rstrip(b"\r")
 
 
+def _require_one_event_a_line(name: str, first_line: bytes) -> None:
+    """Refuses what would make every line a dead letter.
+
+    Raises:
+        UsageError: the file is one JSON array, or its objects stretch over lines.
+    """
+    start = first_line.strip()
+    if start.startswith(b"[") or start == b"{":
+        raise UsageError(
+            f"{name} is one JSON document over several lines, and events are read one a line",
+            do=f"Make it JSON Lines: `jq -c 'if type == \"array\" then .[] else . end' {name} > events.jsonl`.",
+        )
+
+
 class PlainSource:
     """Lines of an uncompressed file; positions are byte offsets, so a resume is one seek."""
 
@@ -53,9 +67,11 @@ class PlainSource:
         try:
             with self._path.open("rb") as file:
                 self._size = self._path.stat().st_size
-                return partition_name(self._path.name, _first_line(file.read(FINGERPRINT_BYTES)))
+                first_line = _first_line(file.read(FINGERPRINT_BYTES))
         except OSError as error:
             raise cannot_read(self._path, error) from error
+        _require_one_event_a_line(self._path.name, first_line)
+        return partition_name(self._path.name, first_line)
 
     def check(self, position: int) -> None:
         """Compares with the file's size."""
@@ -155,7 +171,9 @@ class GzipSource:
                     head = head or start
         except OSError as error:
             raise cannot_read(self._path, error) from error
-        return partition_name(self._path.name, _first_line(head))
+        first_line = _first_line(head)
+        _require_one_event_a_line(self._path.name, first_line)
+        return partition_name(self._path.name, first_line)
 
     def check(self, position: int) -> None:
         """Nothing is known before the file is decompressed; `open` compares."""

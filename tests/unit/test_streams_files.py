@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudgraph.errors import ConfigurationError, DependencyError
+from fraudgraph.errors import ConfigurationError, DependencyError, UsageError
 from fraudgraph.streams.files import FileStream
 from fraudgraph.streams.port import RawBatch
 
@@ -342,3 +342,15 @@ def test_an_empty_file_ends_at_once(tmp_path: Path) -> None:
     values, _, batches = drain([tmp_path])
     assert values == []
     assert sum(len(batch.ended) for batch in batches) == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b'[{"a": 1},\n{"a": 2}]', b'[{"a":1}]', b'{\n  "a": 1\n}\n', b"\xef\xbb\xbf\n [\n1]"]
+)
+@pytest.mark.parametrize("name", ["e.jsonl", "e.json.gz"])
+def test_one_document_over_many_lines_is_refused_with_how_to_mend_it(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(UsageError, match="one a line") as caught:
+        drain([path])
+    assert "jq -c" in caught.value.do
