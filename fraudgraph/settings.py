@@ -17,13 +17,15 @@ from msgspec import Meta
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.narrative.llm.rules import KEY_VARIABLE as NARRATOR_KEY_VARIABLE
+from fraudgraph.narrative.llm.rules import NarratorRules
 
 ENVIRONMENT_PREFIX = "FRAUDGRAPH_"
 KEY_VARIABLE = "FRAUDGRAPH_KEY"
 CONFIG_VARIABLE = "FRAUDGRAPH_CONFIG"
 AUTHOR_VARIABLE = "FRAUDGRAPH_AUTHOR"
 KAFKA_PASSWORD_VARIABLE = "FRAUDGRAPH_KAFKA_PASSWORD"
-_NOT_KNOBS = frozenset({KEY_VARIABLE, CONFIG_VARIABLE, AUTHOR_VARIABLE, KAFKA_PASSWORD_VARIABLE})
+_NOT_KNOBS = frozenset({KEY_VARIABLE, CONFIG_VARIABLE, AUTHOR_VARIABLE, KAFKA_PASSWORD_VARIABLE, NARRATOR_KEY_VARIABLE})
 
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
@@ -150,6 +152,7 @@ class Settings:
     priority: PriorityRules = field(default_factory=PriorityRules)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     cases: CaseSettings = field(default_factory=CaseSettings)
+    narrator: NarratorRules = field(default_factory=NarratorRules)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
 

@@ -282,9 +282,7 @@ class ModelClient:
         return f"{self.endpoint.name}:{self.endpoint.api_version}"
 
     def _key(self, prompt: Prompt) -> str:
-        e = self.endpoint
-        parts = (e.name, prompt.hash, e.max_reply_tokens, e.temperature, e.seed)
-        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(f"{self.endpoint.pinned} {prompt.hash}".encode(), digest_size=16).hexdigest()
 
     def _remembered(self, step: Callable[[], T]) -> T:
         """Runs a step of the memory; without one there is no budget, so nothing is sent."""

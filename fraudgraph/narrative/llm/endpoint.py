@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -14,9 +13,6 @@ from urllib.parse import urlsplit
 from fraudgraph.errors import DependencyError
 
 Kind = Literal["openai", "azure", "compatible"]
-
-NANO = 1_000_000_000
-"""Money is counted in billionths of the price's currency: one token of a model at 0.15 per million costs 150."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +52,16 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """What a narrative is stored under: the same name, the same model."""
+        """Kind, host and model: what a person would call it."""
         return f"{self.kind}:{self.host}:{self.model}"
 
+    @property
+    def pinned(self) -> str:
+        """The name with what else its answers depend on; a narrative is stored with it."""
+        return f"{self.name} temperature={self.temperature} seed={self.seed} tokens={self.max_reply_tokens}"
+
     def cost_nano(self, tokens_in: int, tokens_out: int) -> int:
-        """Returns what so many tokens cost, in billionths of the currency."""
+        """Returns what so many tokens cost, in billionths of the currency: 150 for one at 0.15 per million."""
         return tokens_in * self.input_price_milli + tokens_out * self.output_price_milli
 
 
@@ -149,16 +150,3 @@ class Usage:
     tokens_out: int = 0
     nano: int = 0
     cached: bool = False
-
-    @property
-    def cost(self) -> Decimal:
-        """Money in the price's currency."""
-        return Decimal(self.nano) / NANO
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.tokens_in + other.tokens_in,
-            self.tokens_out + other.tokens_out,
-            self.nano + other.nano,
-            self.cached and other.cached,
-        )
