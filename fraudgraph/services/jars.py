@@ -18,10 +18,14 @@ _FETCH_LIMIT_S = 600
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>fraudgraph</groupId><artifactId>services</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-{}
+{managed}  <dependencies>
+{wanted}
   </dependencies>
 </project>
+"""
+_MANAGED = """  <dependencyManagement><dependencies>
+{}
+  </dependencies></dependencyManagement>
 """
 
 
@@ -46,18 +50,22 @@ def find_program(name: str) -> str:
     return path
 
 
-def fetch_jars(name: str, coordinates: Sequence[str], cache: Path) -> Path:
+def fetch_jars(name: str, coordinates: Sequence[str], cache: Path, *, bill: str = "") -> Path:
     """Returns the folder that holds these artefacts and all that they need at run time; fetches it if it is not there.
 
     Args:
         name: first part of the folder's name.
         coordinates: `group:artefact:version`, versions fixed: the same ones give the same folder.
         cache: made where it does not exist.
+        bill: coordinates of a bill of materials that fixes the versions of what they need.
 
     Raises:
         DependencyError: Maven is not installed, or could not fetch them.
     """
-    pom = _POM.format("\n".join(_dependency(coordinate) for coordinate in coordinates))
+    pom = _POM.format(
+        managed=_MANAGED.format(_dependency(bill, "<type>pom</type><scope>import</scope>")) if bill else "",
+        wanted="\n".join(_dependency(coordinate) for coordinate in coordinates),
+    )
     whole = cache / "jars" / f"{name}-{hashlib.sha256(pom.encode()).hexdigest()[:12]}"
     if whole.is_dir():
         return whole
@@ -72,11 +80,11 @@ def fetch_jars(name: str, coordinates: Sequence[str], cache: Path) -> Path:
     return whole
 
 
-def _dependency(coordinate: str) -> str:
+def _dependency(coordinate: str, more: str = "") -> str:
     group, artefact, version = coordinate.split(":")
     return (
         f"    <dependency><groupId>{group}</groupId><artifactId>{artefact}</artifactId>"
-        f"<version>{version}</version></dependency>"
+        f"<version>{version}</version>{more}</dependency>"
     )
 
 

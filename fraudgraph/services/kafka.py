@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
-import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -20,8 +16,8 @@ import msgspec
 
 from fraudgraph.errors import DependencyError
 from fraudgraph.services.jars import fetch_jars, find_program
+from fraudgraph.services.process import HOST, ServerProcess, reserved
 
-HOST = "127.0.0.1"
 VERSION = "4.4.0"
 COORDINATES = (
     f"org.apache.kafka:kafka_2.13:{VERSION}",
@@ -29,8 +25,6 @@ COORDINATES = (
 )
 _HEAP = "512m"
 _READY_LIMIT_S = 120.0
-_STOP_LIMIT_S = 30.0
-_POLL_S = 0.05
 
 # Every internal topic has one replica, for there is one node. Nothing expires by age. The short broker session lets a
 # restart after a kill be quick: the controller must first give up the session of the one that died.
@@ -67,11 +61,8 @@ class _Event(msgspec.Struct):
     user_id: str = ""
 
 
-class KafkaServer:
-    """One broker: its settings, data and log live in `folder`, and so does what says whether it runs.
-
-    The broker's process holds a lock on `folder/lock` for as long as it lives, so that another process can tell
-    whether it runs, and nobody else's process is ever stopped for it.
+class KafkaServer(ServerProcess):
+    """One broker in a folder of its own.
 
     Args:
         folder: made where it does not exist; a second start finds the data of the first.
@@ -79,12 +70,9 @@ class KafkaServer:
     """
 
     def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder.resolve()
-        self.log_file = self.folder / "kafka.log"
+        super().__init__("Kafka", folder, ready_limit_s=_READY_LIMIT_S)
         self._cache = cache
         self._settings = self.folder / "server.properties"
-        self._lock = self.folder / "lock"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -102,19 +90,6 @@ class KafkaServer:
         settings = dict(line.split("=", 1) for line in lines)
         return settings["advertised.listeners"].removeprefix("PLAINTEXT://")
 
-    @property
-    def pid(self) -> int | None:
-        """The process that runs the broker, or None."""
-        try:
-            with self._lock.open("r") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return int(file.read())
-        except FileNotFoundError:
-            pass
-        return None
-
     def start(self, *, port: int = 0) -> None:
         """Starts the broker and waits until it answers; does nothing where it runs.
 
@@ -130,23 +105,7 @@ class KafkaServer:
         if not self._settings.exists():
             self._format(jars, port)
         host, taken = self.bootstrap.rsplit(":", 1)
-        _require_free(host, int(taken))
-        with self._lock.open("w") as lock, self.log_file.open("ab") as log:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._process = subprocess.Popen(
-                [*_java(jars), "kafka.Kafka", str(self._settings)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a Ctrl-C for the command is none for the broker
-                pass_fds=(lock.fileno(),),
-            )
-            lock.write(str(self._process.pid))
-        try:
-            self._wait_until_ready(host, int(taken))
-        except BaseException:
-            self.kill()
-            raise
+        self._launch([*_java(jars), "kafka.Kafka", str(self._settings)], host, int(taken), self._serves_metadata)
 
     def make_topic(self, name: str, partitions: int) -> None:
         """Makes a topic and waits until it can be used; does nothing where it exists.
@@ -217,30 +176,9 @@ class KafkaServer:
             do=f"See `fraudgraph services status`, and read {self.log_file}.",
         )
 
-    def stop(self) -> None:
-        """Stops the broker in good order, with force after half a minute. Does nothing where it does not run."""
-        self._end(signal.SIGTERM)
-        self._end(signal.SIGKILL)
-
-    def kill(self) -> None:
-        """Ends the broker's process as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, number: signal.Signals) -> None:
-        pid = self.pid
-        if pid is None:
-            return
-        os.kill(pid, number)
-        deadline = time.monotonic() + _STOP_LIMIT_S
-        while self.pid is not None and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-        if self._process is not None and self.pid is None:
-            self._process.wait()
-            self._process = None
-
     def _format(self, jars: Path, port: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _reserved(port) as clients, _reserved(0) as controller:
+        with reserved(port) as clients, reserved(0) as controller:
             text = _PROPERTIES.format(
                 host=HOST,
                 port=clients.getsockname()[1],
@@ -263,20 +201,11 @@ class KafkaServer:
             )
         part.rename(self._settings)
 
-    def _wait_until_ready(self, host: str, port: int) -> None:
-        """Waits until the broker serves its metadata; a listener alone may still be starting."""
-        deadline = time.monotonic() + _READY_LIMIT_S
-        while time.monotonic() < deadline:
-            if self.pid is None:
-                raise DependencyError("Kafka ended while it started", do=f"Read {self.log_file}.")
-            if _listens(host, port):
-                with suppress(DependencyError), self._admin() as admin:
-                    if admin.describe_cluster()["brokers"]:
-                        return
-            time.sleep(_POLL_S)
-        raise DependencyError(
-            f"Kafka did not answer within {_READY_LIMIT_S:.0f} s", do=f"Read {self.log_file}; free some memory."
-        )
+    def _serves_metadata(self) -> bool:
+        """A listener alone may still be starting."""
+        with suppress(DependencyError), self._admin() as admin:
+            return bool(admin.describe_cluster()["brokers"])
+        return False
 
 
 def _java(jars: Path) -> list[str]:
@@ -307,30 +236,3 @@ def _cluster_id() -> str:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
             return text
-
-
-def _reserved(port: int) -> socket.socket:
-    """Returns a socket on a free port, or on this one; it is free again once the socket is closed."""
-    taken = socket.socket()
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((HOST, port))
-    except OSError as error:
-        taken.close()
-        raise DependencyError(
-            f"port {port} of {HOST} is taken ({error.strerror})", do="Stop what listens there, or choose another port."
-        ) from error
-    return taken
-
-
-def _require_free(host: str, port: int) -> None:
-    if _listens(host, port):
-        raise DependencyError(
-            f"something else listens on {host}:{port}", do="Stop it, or use another folder with another port."
-        )
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex((host, port)) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fraudgraph import __version__
 from fraudgraph.alerts.priority import PriorityRules
@@ -25,6 +26,10 @@ from fraudgraph.rings.snapshot import (
     SnapshotUser,
 )
 from fraudgraph.stores.port import RingRow
+
+EXACT_USERS: Final = 4096
+"""An identifier with more stored links than this is counted from the index alone, without asking each link whether it
+has expired since the last commit: it is a hub many times over, and must not make a report wait."""
 
 
 @dataclass(frozen=True, slots=True)

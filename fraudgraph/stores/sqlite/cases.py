@@ -11,7 +11,7 @@ from fraudgraph.cases.decisions import Decision
 from fraudgraph.rings.snapshot import PastRing, RingSnapshot
 from fraudgraph.stores.evidence import past_rings
 from fraudgraph.stores.port import COMMANDS
-from fraudgraph.stores.sqlite.rows import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS
+from fraudgraph.stores.records import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS
 
 
 def read_decisions(db: sqlite3.Connection) -> list[Decision]:

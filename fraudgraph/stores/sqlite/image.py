@@ -10,9 +10,10 @@ from dataclasses import astuple
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import AlertRow, CommitDelta, LineageRow, NarrativeRow, StoredDeadLetter
+from fraudgraph.stores.records import FINGERPRINTS, SNAPSHOTS, json_text
 from fraudgraph.stores.sqlite.cases import read_audit
 from fraudgraph.stores.sqlite.load import read_state
-from fraudgraph.stores.sqlite.rows import FINGERPRINTS, SNAPSHOTS, json_text, kind_of, ring_from_row
+from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS
 from fraudgraph.stores.sqlite.write import write_delta
 

@@ -18,6 +18,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import Lens, follow_mergers
 from fraudgraph.stores.port import QUEUE_STATUSES, AlertRow, Entity, LineageRow, NarrativeRow, RingRow, StoredDeadLetter
+from fraudgraph.stores.records import json_text
 from fraudgraph.stores.sqlite.cases import (
     last_command_applied,
     read_audit,
@@ -27,7 +28,7 @@ from fraudgraph.stores.sqlite.cases import (
     read_frozen,
 )
 from fraudgraph.stores.sqlite.connect import connect_reader, translated
-from fraudgraph.stores.sqlite.rows import json_text, kind_of, ring_from_row
+from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK, SCHEMA_VERSION
 from fraudgraph.stores.sqlite.snapshot import count_users, read_snapshot
 

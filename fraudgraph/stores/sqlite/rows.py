@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-import msgspec
-
-from fraudgraph.cases.constraints import Constraint
-from fraudgraph.cases.decisions import Decision
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.port import RingRow
+from fraudgraph.stores.records import CONTRIBUTIONS, json_text
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK
 
 Row: TypeAlias = tuple[Any, ...]
-
-DECISIONS: Final = msgspec.json.Decoder(Decision)
-CONSTRAINTS: Final = msgspec.json.Decoder(Constraint)
-FINGERPRINTS: Final = msgspec.json.Decoder(tuple[str, ...])
-SNAPSHOTS: Final = msgspec.json.Decoder(RingSnapshot)
-_CONTRIBUTIONS: Final = msgspec.json.Decoder(dict[str, float])
 
 
 def reference(kind: int, entity: int) -> int:
@@ -49,19 +39,14 @@ def ring_to_row(ring: RingRow) -> Row:
         ring.last_seen_ms,
         ring.reason,
         ring.scorer,
-        msgspec.json.encode(ring.contributions).decode(),
+        json_text(ring.contributions),
     )
 
 
 def ring_from_row(row: Row) -> RingRow:
     """Returns a row of `rings`, with the status as stored."""
-    columns = [*row[:-1], _CONTRIBUTIONS.decode(row[-1])]
+    columns = [*row[:-1], CONTRIBUTIONS.decode(row[-1])]
     return RingRow(*columns)
-
-
-def json_text(record: object) -> str:
-    """Returns a record as the JSON of a `body` column."""
-    return msgspec.json.encode(record).decode()
 
 
 def labels_from_rows(rows: Iterable[Row]) -> list[LabelRow]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Final
 
 from fraudgraph.events.kinds import EventType
 from fraudgraph.rings.snapshot import (
@@ -16,14 +15,10 @@ from fraudgraph.rings.snapshot import (
     SnapshotTransfer,
     SnapshotUser,
 )
-from fraudgraph.stores.evidence import Lens, declined, transfer_kind
+from fraudgraph.stores.evidence import EXACT_USERS, Lens, declined, transfer_kind
 from fraudgraph.stores.sqlite.cases import read_constraints, read_past
 from fraudgraph.stores.sqlite.rows import kind_of, ring_from_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SCHEMA_VERSION
-
-EXACT_USERS: Final = 4096
-"""An identifier with more stored links than this is counted from the index alone, without asking each link whether it
-has expired since the last commit: it is a hub many times over, and must not make a report wait."""
 
 
 def count_users(db: sqlite3.Connection, lens: Lens, ref: int) -> int:

@@ -16,11 +16,11 @@ from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
+from fraudgraph.stores.records import json_text
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.image import write_image
 from fraudgraph.stores.sqlite.load import load_state
 from fraudgraph.stores.sqlite.reader import SqliteReader
-from fraudgraph.stores.sqlite.rows import json_text
 from fraudgraph.stores.sqlite.snapshot import read_snapshot
 from fraudgraph.stores.sqlite.write import write_delta
 

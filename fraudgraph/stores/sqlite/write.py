@@ -13,7 +13,8 @@ import numpy.typing as npt
 from fraudgraph.errors import StoreError
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.stores.port import LINK_COLUMNS, ORDER_COLUMNS, TRANSFER_COLUMNS, USER_COLUMNS, CommitDelta
-from fraudgraph.stores.sqlite.rows import Row, json_text, reference, ring_to_row
+from fraudgraph.stores.records import json_text
+from fraudgraph.stores.sqlite.rows import Row, reference, ring_to_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SEEN_TIMES
 
 _ENTITY: Final = """
