@@ -14,14 +14,19 @@ from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, listed, money_list, of
 from fraudgraph.rings.money import order_exposure
 from fraudgraph.rings.roles import Role, RoleName
+from fraudgraph.rings.snapshot import RingSnapshot
 
 POSSIBLE = 0.2
 """From this probability likely victims are worth a call."""
+
+PROBABLE = 0.5
+"""From this probability steps against accounts are proposed."""
 
 _ORDER = tuple(ACTIONS)
 
 UNSHIPPED_MS = 7 * DAY_MS
 """Orders younger than this may not have left the house; the snapshot does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -39,10 +44,31 @@ def actions(
     roles: Mapping[str, Role],
     innocent: Sequence[Explanation],
 ) -> tuple[Action, ...]:
-    """Returns the next steps that the facts call for; at least one."""
-    probable = view.snapshot.probability >= 0.5
-    found = _orders(view)
-    if view.snapshot.probability >= POSSIBLE:
+    """Returns the next steps that the facts call for at the ring's probability; at least one."""
+    return _at(view.snapshot.probability, view, facts, roles, innocent)
+
+
+def allowed(
+    view: RingView,
+    facts: Sequence[Fact],
+    roles: Mapping[str, Role],
+    innocent: Sequence[Explanation],
+) -> frozenset[str]:
+    """Returns the names of the steps that the facts allow, whatever the probability: a narrator does not know it."""
+    found = [a for p in (0.0, 1.0) for a in _at(p, view, facts, roles, innocent)]
+    return frozenset(a.name for a in found) | {"watch"}
+
+
+def _at(
+    probability: float,
+    view: RingView,
+    facts: Sequence[Fact],
+    roles: Mapping[str, Role],
+    innocent: Sequence[Explanation],
+) -> tuple[Action, ...]:
+    probable = probability >= PROBABLE
+    found = _orders(view.snapshot)
+    if probability >= POSSIBLE:
         found += _victims(facts, roles)
     if probable:
         found += [*_step_up(roles), *_refunds(facts), *_promotions(facts), *_block(view, facts)]
@@ -63,25 +89,27 @@ def actions(
     return tuple(sorted(found, key=lambda a: _ORDER.index(a.name)))
 
 
-def _orders(view: RingView) -> list[Action]:
-    as_of = view.snapshot.as_of_ms
-    recent = [
-        o
-        for o in view.snapshot.orders
-        if as_of - o.ts_ms <= UNSHIPPED_MS
-        and order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined) > 0
-    ]
-    if not recent:
+def open_orders(snapshot: RingSnapshot) -> dict[int, tuple[int, int]]:
+    """Returns, per currency, number and exposure in minor units of the orders that may not have left the house."""
+    found: dict[int, tuple[int, int]] = {}
+    for o in snapshot.orders:
+        exposure = order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined)
+        if snapshot.as_of_ms - o.ts_ms <= UNSHIPPED_MS and exposure > 0:
+            orders, minor = found.get(o.currency, (0, 0))
+            found[o.currency] = orders + 1, minor + exposure
+    return found
+
+
+def _orders(snapshot: RingSnapshot) -> list[Action]:
+    pending = open_orders(snapshot)
+    if not pending:
         return []
-    exposed: dict[int, int] = {}
-    for o in recent:
-        left = order_exposure(o.amount_minor, o.refunded_minor, o.charged_minor, o.declined)
-        exposed[o.currency] = exposed.get(o.currency, 0) + left
+    number = sum(orders for orders, _ in pending.values())
     return [
         Action(
             "review-open-orders",
-            f"Review the {count(len(recent), 'order')} of the last 7 days before what is still here is shipped.",
-            f"{money_list(exposed)} can still be saved",
+            f"Review the {count(number, 'order')} of the last 7 days before what is still here is shipped.",
+            f"{money_list({currency: minor for currency, (_, minor) in pending.items()})} can still be saved",
             (),
         )
     ]

@@ -42,14 +42,14 @@ class ClaimKind:
     most: int = 1
 
 
-_WHO = ("members", "ring_users", "accounts")
+_WHO = ("members", "accounts")
 
 _STATEMENTS = (
     ClaimKind(
         "shared-by",
         "so many accounts of the ring use this identifier",
         ("shared-identifier",),
-        ("identifier", "identifier_kind", "count", "first", "last", *_WHO),
+        ("identifier", "count", "first", "last", *_WHO),
     ),
     ClaimKind("shared-only-here", "nobody outside the ring uses this identifier", ("shared-identifier",)),
     ClaimKind(
@@ -74,7 +74,7 @@ _STATEMENTS = (
         "takeover",
         "accounts that had long existed began to use the same new device or network",
         ("takeover",),
-        ("identifier", "identifier_kind", "victims", "first", "last", "youngest_age", "ring_users", "accounts"),
+        ("identifier", "victims", "first", "last", "youngest_age", "accounts"),
     ),
     ClaimKind(
         "brief-visits",
@@ -120,7 +120,7 @@ _STATEMENTS = (
         "referral-chain",
         "accounts brought in accounts",
         ("referral-chain",),
-        ("referred", "referrers", "chain", "ring_users", "accounts"),
+        ("referred", "referrers", "chain", "accounts"),
     ),
     ClaimKind(
         "transfers-inside", "members sent each other money", ("transfers-inside",), ("transfers", "amount", *_WHO)
@@ -143,13 +143,13 @@ _STATEMENTS = (
         "slow-growth",
         "the accounts came one by one",
         ("slow-growth",),
-        ("most_in_week", "ring_users", "first", "last"),
+        ("most_in_week", "first", "last"),
     ),
     ClaimKind(
         "handed-on",
         "one account after another used this identifier, never two at a time",
         ("handed-on",),
-        ("identifier", "identifier_kind", "first", "last", *_WHO),
+        ("identifier", "first", "last", *_WHO),
     ),
     ClaimKind("ring-size", "how many accounts the ring has", ("ring",), ("members",)),
     ClaimKind("active-between", "when its accounts were first and last seen", ("ring",), ("first", "last")),

@@ -22,6 +22,7 @@ HARSH = frozenset(
 
 BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
 
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """An innocent explanation.

@@ -19,8 +19,11 @@ CHARS_PER_TOKEN: Final = 2.0
 
 MAX_CHARS: Final = int(MAX_TOKENS * CHARS_PER_TOKEN)
 
-SHOWN_NAMES: Final = 6
+SHOWN_NAMES: Final = 5
 """So many entries of a list are in the pack; the rest is counted beside it, as `accounts_more`."""
+
+ALL: Final = "all"
+"""Stands for the list of all members."""
 
 Value = str | int | float | bool | tuple[str | int, ...]
 """A closed word or a pseudonym, a number in the unit of its field, or a list of pseudonyms or numbers."""
@@ -56,9 +59,20 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
         ),
         "currency": Unit.CURRENCY,
         "similarity": Unit.SHARE,
-        **dict.fromkeys(("identifier_kind", "value", "verdict", "role"), Unit.WORD),
+        **dict.fromkeys(("value", "verdict", "role", "name"), Unit.WORD),
         **dict.fromkeys(
-            ("identifier", "identifiers", "account", "accounts", "chain", "past", "most_declined_account"), Unit.NAME
+            (
+                "identifier",
+                "identifiers",
+                "account",
+                "accounts",
+                "chain",
+                "past",
+                "most_declined_account",
+                "evidence",
+                "contradicted_by",
+            ),
+            Unit.NAME,
         ),
     }
 )
@@ -66,19 +80,32 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
 
 
 class PackFact(msgspec.Struct, frozen=True):
-    """A fact, or a row about the ring (`R`), its money in one currency (`V1`), or a member (`U3`).
+    """A fact, or a row: the ring (`R`), its money in one currency (`V1`), a member (`U3`), an innocent
+    explanation that the facts allow (`X1`).
 
     Attributes:
         id: what a claim cites; `E4` is the fact of the same number in the report.
-        kind: one of `rings.facts.FACT_KINDS`, or `ring`, `money`, `member`.
+        kind: one of `rings.facts.FACT_KINDS`, or `ring`, `money`, `member`, `explanation`.
+        percent: a fact's weight in percent: above 0 it speaks for a ring, below 0 against one; 0 for rows.
         fields: as in `rings`, without units in the names (`UNITS` has them), user ids as pseudonyms, without masks.
-            A list holds its first `SHOWN_NAMES`; `accounts_more` counts the rest.
+            A list holds its first `SHOWN_NAMES`; `accounts_more` counts the rest, and `accounts=all` means all members.
+            What is 0 or no is left out.
     """
 
     id: str
     kind: str
-    side: Side
+    percent: int
     fields: dict[str, Value]
+
+    @property
+    def weight(self) -> float:
+        """How much it speaks for a ring, in [-1, 1]."""
+        return self.percent / 100
+
+    @property
+    def side(self) -> Side:
+        """Whether it speaks for a ring or against one."""
+        return Side.FOR if self.percent > 0 else Side.AGAINST if self.percent < 0 else Side.CONTEXT
 
 
 class EvidencePack(msgspec.Struct, frozen=True):
@@ -89,7 +116,7 @@ class EvidencePack(msgspec.Struct, frozen=True):
 
     Attributes:
         facts: those shown, strongest for a ring first, those against it and those that only say how things are after.
-        rows: the ring, its money per currency, members by role and weight.
+        rows: the ring, its money per currency, innocent explanations, members by role and weight.
         facts_total, members_total: of how many they were chosen.
     """
 
@@ -109,7 +136,7 @@ class EvidencePack(msgspec.Struct, frozen=True):
         return next((item for item in (*self.rows, *self.facts) if item.id == name), None)
 
     def text(self) -> str:
-        """Returns the pack as lines, one per row and fact: `E4 shared-identifier for identifier=D1 members=5 …`.
+        """Returns the pack as lines, one per row and fact: `E4 shared-identifier +61 identifier=D1 members=5 …`.
 
         Times are RFC 3339 in UTC to the minute, spans in minutes, hours or days, money in major units; a slot's
         reference is the line's id and the name before `=`. ASCII, whatever the shop's data hold.
@@ -130,8 +157,8 @@ class EvidencePack(msgspec.Struct, frozen=True):
 def line(item: PackFact) -> str:
     """Returns one row or fact as the pack's text has it."""
     said = " ".join(f"{name}={written(item, name)}" for name in item.fields)
-    side = f" {item.side}" if item.id.startswith("E") else ""
-    return f"{item.id} {item.kind}{side} {said}"
+    weight = f" {item.percent:+d}" if item.id.startswith("E") else ""
+    return f"{item.id} {item.kind}{weight} {said}"
 
 
 def written(item: PackFact, name: str) -> str:
