@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -86,8 +86,15 @@ class Committer:
         return self._thread.submit(self._commit, delta)
 
     def submit(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Asks for another call of the store, between commits; it is not tried again."""
-        return self._thread.submit(call, *args, **kwargs)
+        """Asks for another call of the store, between commits; it is not tried again.
+
+        Raises:
+            CancelledError: the thread has ended.
+        """
+        try:
+            return self._thread.submit(call, *args, **kwargs)
+        except RuntimeError as error:
+            raise CancelledError from error
 
     def give_up(self) -> None:
         """Waits for a store that is away no longer: what was not committed comes again at the next start."""

@@ -104,6 +104,10 @@ class Observer(Protocol):
         """The loop moves."""
         ...
 
+    def taken(self, records: int) -> None:
+        """A batch was read, and is about to be applied."""
+        ...
+
     def settled(self, step: Step, totals: Totals) -> None:
         """A batch is committed and acknowledged."""
         ...
@@ -167,6 +171,7 @@ class Daemon:
         while self._stop_at_s is None and (raw := self._stream.poll(self._size)) is not None:
             self._observer.beat()
             if len(raw) or raw.damaged or raw.ended:  # a stream that waits for its next record is no commit
+                self._observer.taken(len(raw))
                 self._queue.append(self._step(raw))
             self._settle(totals, ahead=self._pace.commits_ahead)
             if on_progress is not None:
@@ -262,6 +267,9 @@ class _Nobody:
         """Does nothing."""
 
     def beat(self) -> None:
+        """Does nothing."""
+
+    def taken(self, records: int) -> None:
         """Does nothing."""
 
     def settled(self, step: Step, totals: Totals) -> None:

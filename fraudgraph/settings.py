@@ -82,6 +82,19 @@ class KafkaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """How `fraudgraph daemon` runs: its page, its patience, and when silence counts; "" stands for none."""
+
+    http: str = ""
+    batch_events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 8000
+    drain_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
+    store_wait_max_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+    live_seconds: Positive = 120
+    ready_seconds: Positive = 60
+    idle_after_seconds: Natural = 300
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySettings:
     """How long, in event time, what is no link is remembered after its last use."""
 
@@ -109,11 +122,13 @@ class RingSettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """When a ring becomes an alert."""
+    """When a ring becomes an alert, and where the daemon delivers it; "" stands for nowhere."""
 
     min_probability: Fraction = 0.5
     weak_tie_strength: Fraction = 0.6
     list_min_probability: Fraction = 0.01
+    topic: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +140,10 @@ class CaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterSettings:
-    """How long the original bytes of refused events are kept, in event time."""
+    """How long the original bytes of refused events are kept, and whether a Kafka topic gets them in clear too."""
 
     days: Positive = 30
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,7 @@ class Settings:
     time: TimeSettings = field(default_factory=TimeSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
     links: LinkPolicy = field(default_factory=LinkPolicy)
     memory: MemorySettings = field(default_factory=MemorySettings)
     rings: RingSettings = field(default_factory=RingSettings)

@@ -204,7 +204,14 @@ class KafkaStream:
 
     def lag(self) -> int:
         """Returns how many records wait on the brokers, as of the last fetch; transaction markers count as records."""
-        return sum(max(0, (self._consumer.highwater(at) or 0) - position) for at, position in self._next.items())
+        return sum(self.lags().values())
+
+    def lags(self) -> dict[str, int]:
+        """Returns the same for each partition, by its name; nothing before `seek`."""
+        return {
+            self._names[at]: max(0, (self._consumer.highwater(at) or 0) - position)
+            for at, position in self._next.items()
+        }
 
     def close(self) -> None:
         """Shows the last positions as the group's offsets where a broker answers, and disconnects."""

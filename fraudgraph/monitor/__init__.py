@@ -1,0 +1,1 @@
+"""How the daemon is: metrics, health, and the page that says so."""

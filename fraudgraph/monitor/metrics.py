@@ -1,0 +1,122 @@
+"""What the daemon counts and measures, for Prometheus; docs/operations.md says what each is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+FRESHNESS_S: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
+PHASES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+SIZES: Final = (1, 10, 50, 100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
+PHASES: Final = ("decode", "engine", "commit", "acknowledge")
+
+
+class Metrics:
+    """All metrics of one daemon, in a registry of their own.
+
+    Args:
+        version: of fraudgraph.
+        largest_share_alarm: part of all accounts in one component from which the alarm gauge is 1.
+    """
+
+    def __init__(self, version: str, largest_share_alarm: float) -> None:
+        self.registry = CollectorRegistry()
+        self.largest_share_alarm = largest_share_alarm
+        into = self.registry
+        ProcessCollector(registry=into)
+        Info("fraudgraph_build", "Version of fraudgraph.", registry=into).info({"version": version})
+        self.events = Counter(
+            "fraudgraph_events", "Events by what became of them, once committed.", ["outcome"], registry=into
+        )
+        self.dead_letters = Counter(
+            "fraudgraph_dead_letters", "Records that were not applied, by reason.", ["reason"], registry=into
+        )
+        self.alerts = Counter("fraudgraph_alerts", "Alerts committed.", registry=into)
+        self.commits = Counter("fraudgraph_commits", "Commits done by this process.", registry=into)
+        self.commit_number = Gauge("fraudgraph_commit_number", "Number of the store's last commit.", registry=into)
+        self.watermark = Gauge(
+            "fraudgraph_watermark_timestamp_seconds", "Event time up to which everything is settled.", registry=into
+        )
+        self.lag = Gauge(
+            "fraudgraph_lag_records",
+            "Records on the brokers that were not handed over yet.",
+            ["topic", "partition"],
+            registry=into,
+        )
+        self.rings = Gauge("fraudgraph_rings", "Living rings, candidates included.", registry=into)
+        self.share = Gauge(
+            "fraudgraph_largest_component_share", "Part of all accounts in the largest component.", registry=into
+        )
+        self.share_alarm = Gauge(
+            "fraudgraph_largest_component_alarm",
+            "1 where that share is above rings.largest_share_alarm.",
+            registry=into,
+        )
+        self.undelivered = Gauge(
+            "fraudgraph_alerts_undelivered", "Alerts that wait for their delivery.", ["sink"], registry=into
+        )
+        self.deliveries = Counter(
+            "fraudgraph_deliveries", "What was delivered, and attempts that failed.", ["sink", "outcome"], registry=into
+        )
+        self.store_away = Gauge("fraudgraph_store_away", "1 while the store cannot be written.", registry=into)
+        self.live = Gauge("fraudgraph_live", "As /livez says.", registry=into)
+        self.ready = Gauge("fraudgraph_ready", "As /readyz says.", registry=into)
+        self.phases = Histogram(
+            "fraudgraph_batch_phase_seconds",
+            "Time of a batch in each phase; commit overlaps the decode and engine of the next batch.",
+            ["phase"],
+            buckets=PHASES_S,
+            registry=into,
+        )
+        self.sizes = Histogram("fraudgraph_batch_events", "Events of a commit.", buckets=SIZES, registry=into)
+        self.freshness = Freshness()
+        into.register(self.freshness)
+        for outcome in ("applied", "duplicate", "dead_letter", "command"):
+            self.events.labels(outcome)
+        for phase in PHASES:
+            self.phases.labels(phase)
+
+    def follow(self, health: Callable[[], tuple[bool, bool]]) -> None:
+        """Asks whether the daemon is (live, ready) whenever metrics are read."""
+        self.live.set_function(lambda: float(health()[0]))
+        self.ready.set_function(lambda: float(health()[1]))
+
+    def set_lags(self, lags: Mapping[tuple[str, str], int]) -> None:
+        """Sets the lag by (topic, partition)."""
+        for (topic, partition), records in lags.items():
+            self.lag.labels(topic, partition).set(records)
+
+
+class Freshness(Collector):
+    """Seconds from an event's arrival at the brokers to its commit, as a histogram that takes a batch at once."""
+
+    def __init__(self) -> None:
+        self._bounds = np.array(FRESHNESS_S)
+        self._counts = np.zeros(len(FRESHNESS_S) + 1, np.int64)
+        self._sum = 0.0
+
+    def observe(self, seconds: npt.NDArray[np.float64]) -> None:
+        """Counts the events of a batch; a broker's clock ahead of ours counts as 0."""
+        seconds = np.maximum(seconds, 0.0)
+        places = np.searchsorted(self._bounds, seconds)  # a bucket's bound is inclusive
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._sum += float(seconds.sum())
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Yields the histogram."""
+        running = np.cumsum(self._counts).tolist()
+        bounds = [*(str(bound) for bound in FRESHNESS_S), "+Inf"]
+        yield HistogramMetricFamily(
+            "fraudgraph_freshness_seconds",
+            "From an event's record time at the brokers to the commit of its score.",
+            buckets=list(zip(bounds, running, strict=True)),
+            sum_value=self._sum,
+        )
