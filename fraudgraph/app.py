@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, Settings
 
 if TYPE_CHECKING:
+    from fraudgraph.backtest import Side
     from fraudgraph.committer import Committer
     from fraudgraph.daemon import Daemon
     from fraudgraph.engine import Engine
@@ -320,6 +321,36 @@ def _copy_to(settings: Settings, source: StoreReader, url: str) -> Copied:
 
     with closing(open_store(url, settings.links, settings.priority)) as target:
         return copy_store(source, target)
+
+
+def backtest(
+    before: Settings,
+    after: Settings,
+    paths: Sequence[str | Path],
+    *,
+    tick_ms: int,
+    on_progress: Callable[[int, int | None, str], None] | None = None,
+) -> tuple[Side, Side]:
+    """Replays files under two settings, in memory; see `fraudgraph.backtest`.
+
+    Raises:
+        ConfigurationError: the two read identifiers differently, so that what they see cannot be compared.
+    """
+    from fraudgraph.backtest import Side, run_backtest
+    from fraudgraph.events.keys import KeyRing
+    from fraudgraph.streams.files import FileStream
+
+    if before.identity != after.identity:
+        raise ConfigurationError(
+            "the two sides differ in [identity]",
+            do="Ingest into two stores instead: identifiers would not be the same.",
+        )
+    # Nobody keeps these pseudonyms, so the key is no secret; that it is fixed makes two runs agree.
+    decoder = make_decoder(before, KeyRing(pseudonyms=bytes(32), vault=bytes(32)))
+    sides = Side(make_engine(before)), Side(make_engine(after))
+    with closing(FileStream(paths)) as stream:
+        run_backtest(stream, decoder, sides, tick_ms=tick_ms, on_progress=on_progress)
+    return sides
 
 
 def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:

@@ -12,6 +12,7 @@ from fraudgraph import __version__
 from fraudgraph.cli import (
     alerts,
     audit,
+    backtest,
     config,
     constraints,
     daemon,
@@ -106,6 +107,9 @@ app.command(
     epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt",
     context_settings={"allow_extra_args": True},
 )(find.find)
+app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl --change alerts.min_probability=0.3")(
+    backtest.backtest
+)
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
 app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
