@@ -46,7 +46,7 @@ def backtest(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Replays events under two configurations and shows how the alerts differ.
+    """Compares what two configurations alert on the same events.
 
     No store is touched. Labels in the events are not used to score; they are only counted beside each difference:
     how many of its accounts turned out fraudulent, how many legitimate.
