@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from fraudgraph.events.resolver import Resolver
     from fraudgraph.events.schema import Command
     from fraudgraph.events.vault import Vault
+    from fraudgraph.narrative.llm.client import ModelClient
+    from fraudgraph.narrative.llm.picker import QueryPicker
+    from fraudgraph.narrative.port import Planner
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
     from fraudgraph.stores.copy import Copied
@@ -407,6 +410,42 @@ def make_engine(settings: Settings) -> Engine:
         warmup_days=settings.rings.warmup_days,
     )
     return Engine(settings.links, rules, StructuralScorer())
+
+
+def make_client(settings: Settings, environment: Mapping[str, str] = os.environ) -> ModelClient | None:
+    """Returns the client of the configured language model, or None where the template narrates.
+
+    Raises:
+        ConfigurationError, DependencyError: its key is missing, or its cache cannot be written.
+    """
+    from fraudgraph.narrative.llm.build import make_client as by_rules
+
+    return by_rules(settings.narrator, environment)
+
+
+def make_planner(settings: Settings, environment: Mapping[str, str] = os.environ) -> Planner | None:
+    """Returns the planner that asks the configured language model, or None where the template narrates.
+
+    Raises:
+        ConfigurationError, DependencyError: as `make_client`.
+    """
+    from fraudgraph.narrative.llm.planner import ModelPlanner
+
+    client = make_client(settings, environment)
+    rules = settings.narrator
+    return None if client is None else ModelPlanner(client, reading=rules.reading, currency=rules.currency)
+
+
+def make_picker(settings: Settings, environment: Mapping[str, str] = os.environ) -> QueryPicker | None:
+    """Returns what has the configured language model pick queries, or None where rules do.
+
+    Raises:
+        ConfigurationError, DependencyError: as `make_client`.
+    """
+    from fraudgraph.narrative.llm.picker import QueryPicker
+
+    client = make_client(settings, environment)
+    return None if client is None else QueryPicker(client)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from fraudgraph import __version__
 from fraudgraph.cli import (
     alerts,
+    ask,
     audit,
     backtest,
     config,
@@ -110,6 +111,7 @@ app.command(
 app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl --change alerts.min_probability=0.3")(
     backtest.backtest
 )
+app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
 app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
