@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
@@ -27,7 +29,9 @@ from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, 
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
 from fraudgraph.rings.ties import Ties
+from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.port import RingScorer, RingScores
+from fraudgraph.scoring.serving import Judgement, Library, Serving
 from fraudgraph.stores.port import SETTLED_STATUSES, AlertRow, CommitDelta, LineageRow, RingRow, StoredState
 
 
@@ -54,6 +58,10 @@ class EngineRules:
     second_reader: bool = False
 
 
+RESCORED: Final = 256
+"""Rings of a commit that are scored again because another model scored them last."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one batch came to.
@@ -78,11 +86,21 @@ class Engine:
     it changed is in memory, and a new engine restores the last commit.
     """
 
-    def __init__(self, policy: LinkPolicy, rules: EngineRules, scorer: RingScorer) -> None:
+    def __init__(
+        self,
+        policy: LinkPolicy,
+        rules: EngineRules,
+        scorer: RingScorer,
+        *,
+        bundle: Bundle | None = None,
+        library: Library | None = None,
+        shadow: Bundle | None = None,
+    ) -> None:
         self.policy = policy
         self.rules = rules
-        self.scorer = scorer
         self.graph = HotGraph(policy, rules.limits)
+        line = rules.alerts.min_probability
+        self.serving = Serving(scorer, self.graph, bundle=bundle, library=library, shadow=shadow, line=line)
         self.ties = Ties(policy)
         self.register = RingRegister(rules.min_users)
         self.cases = CaseBook(second_reader=rules.second_reader)
@@ -94,12 +112,19 @@ class Engine:
         self._started_ms: int | None = None
         self.rows: dict[int, RingRow] = {}
         self._chances: dict[int, F64] = {}
+        self._heard: dict[int, bytes] = {}
+        self._outdated: list[int] = []
         self._positions: dict[str, int] = {}
 
     @property
     def watermark_ms(self) -> int:
         """Event time up to which everything is settled."""
         return self._clock.watermark_ms
+
+    @property
+    def scorer(self) -> RingScorer:
+        """The scorer in force."""
+        return self.serving.scorer
 
     def restore(self, state: StoredState) -> None:
         """Takes up a store's last commit; to be called on a new engine, before `apply`."""
@@ -120,8 +145,7 @@ class Engine:
         self.cases.restore(state.decisions, state.constraints, state.audit_head, state.labels)
         _, bonds = self._desk.constrain(state.watermark_ms)
         self.ties.restore(self.graph, state.watermark_ms, bonds.together)
-        if state.scorer_state is not None:
-            self.scorer.restore(state.scorer_state)
+        self.serving.restore(state.scorer_state, self.graph)
         members = {ring_serial(ring): sorted(team) for ring, team in state.members.items()}
         self._chances = {serial: np.array([chance for _, chance in team]) for serial, team in members.items()}
         self.register.restore(
@@ -130,6 +154,7 @@ class Engine:
             self.graph.users.ring,
         )
         self.rows = {ring_serial(row.ring_id): row for row in state.rings}
+        self._note_outdated(self.rows)
 
     def export(self) -> StoredState:
         """Returns what `restore` takes, as of the last batch; its arrays are copies.
@@ -146,7 +171,7 @@ class Engine:
             clocks_ms=clock.stored_clocks_ms(),
             ring_serial=self.register.next_serial,
             started_ms=self._started_ms,
-            scorer_state=self.scorer.state() or None,
+            scorer_state=self.serving.state() or None,
             seen_keys=(seen := clock.seen())[0],
             seen_ts_ms=seen[1],
             entities=entity_rows(graph),
@@ -183,6 +208,7 @@ class Engine:
         change = self.graph.apply(batch, accepted, now_ms, taken.change.labels)
         marked, bonds = self._desk.constrain(now_ms)
         change.idents = distinct(np.concatenate((change.idents, marked)))
+        moved = self.serving.update(self.graph, change)
         nodes = self.ties.update(self.graph, change, now_ms, bonds.together)
         nodes = np.concatenate((nodes, self._desk.nodes_of(taken.change.users, bonds)))
         started_ms = self._started_ms
@@ -219,7 +245,7 @@ class Engine:
         delta.started_ms = self._started_ms if self._started_ms != started_ms else None
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
-        self._write_rings(moves, now_ms, delta)
+        self._write_rings(moves, moved, now_ms, delta)
         delta.lineage = [self._lineage(step, splitter, now_ms) for step in moves.steps]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
@@ -274,7 +300,7 @@ class Engine:
         delta.transfers = transfer_rows(self.graph, change.transfers)
         delta.transfers_deleted = change.transfers_deleted
 
-    def _write_rings(self, moves: RingMoves, now_ms: int, delta: CommitDelta) -> None:
+    def _write_rings(self, moves: RingMoves, moved: I32, now_ms: int, delta: CommitDelta) -> None:
         for serial, goes_to in moves.ended.items():
             row = replace(self.rows.pop(serial), status="closed" if goes_to is None else "merged")
             delta.rings.append(row)
@@ -282,24 +308,58 @@ class Engine:
                 # One that closed keeps its last members: who they were is all that is left to ask about it.
                 delta.members[row.ring_id] = []
             self._chances.pop(serial, None)
-        alive, reshaped = moves.alive, moves.reshaped
+            self._heard.pop(serial, None)
+        alive, reshaped = {**self._due(moved), **moves.alive}, moves.reshaped
         if self.scorer.wants(len(self.register.members)):
             features, _ = self._measure(
                 self.graph, self.ties.tables.limit, self.watch, *_in_a_row(self.register.members)
             )
             if self.scorer.observe(features):
                 alive = self.register.members
-                delta.scorer_state = self.scorer.state()
+                delta.scorer_state = self.serving.state()
         if alive:
             members, starts = _in_a_row(alive)
-            features, money = self._measure(self.graph, self.ties.tables.limit, self.watch, members, starts)
-            scores = self.scorer.score(features)
-            scores = replace(scores, probability=np.round(scores.probability, 6))
-            chances = member_probabilities(self.graph, members, starts, scores.probability, self.ties.tables.weak)
+            judgement, money = self._judge(members, starts)
+            scores = replace(judgement.scores, probability=np.round(judgement.scores.probability, 6))
+            chances = member_probabilities(
+                self.graph, members, starts, scores.probability, self.ties.tables.weak, judgement.member_shift
+            )
             for place, serial in enumerate(sorted(alive)):
+                self._heard[serial] = judgement.summaries[place].tobytes()
                 self._write_ring(serial, alive[serial], scores, money[place], place, delta)
                 part = slice(starts[place], starts[place + 1])
                 self._write_members(serial, members[part], chances[part], serial in reshaped, delta)
+
+    def _judge(self, members: I32, starts: I64) -> tuple[Judgement, I64]:
+        """Returns scores and money of rings whose members are in a row."""
+        features, money = self._measure(self.graph, self.ties.tables.limit, self.watch, members, starts)
+        return self.serving.judge(self.graph, features, members, starts), money
+
+    def _due(self, moved: I32) -> dict[int, I32]:
+        """Returns rings to be scored again though nothing touched them.
+
+        They are those of whose members the network says something else now, and some of those that another model
+        scored last: a promotion never rewrites the store in one transaction.
+        """
+        teams = self.register.members
+        due: dict[int, I32] = {}
+        if self._outdated:
+            self._note_outdated(self._outdated)
+            due = {serial: teams[serial] for serial in self._outdated[:RESCORED]}
+        serials = distinct(self.graph.users.ring[moved])
+        maybe = {serial: teams[serial] for serial in serials.tolist() if serial in teams}
+        if maybe:
+            summaries = self.serving.summaries(self.graph, *_in_a_row(maybe))
+            due |= {
+                serial: maybe[serial]
+                for serial, row in zip(sorted(maybe), summaries, strict=True)
+                if self._heard.get(serial) != row.tobytes()
+            }
+        return due
+
+    def _note_outdated(self, serials: Iterable[int]) -> None:
+        name, rows = self.scorer.name, self.rows
+        self._outdated = [serial for serial in sorted(serials) if serial in rows and rows[serial].scorer != name]
 
     def _write_members(self, serial: int, team: I32, chances: F64, reshaped: bool, delta: CommitDelta) -> None:
         written = self._chances.get(serial)
@@ -364,8 +424,8 @@ class Engine:
         rings = {place: part for place, part in enumerate(parts) if len(part) >= self.rules.min_users}
         if not rings:
             return True
-        features, _ = self._measure(self.graph, self.ties.tables.limit, self.watch, *_in_a_row(rings))
-        return bool(self.scorer.score(features).probability.max() < alerts.min_probability)
+        judgement, _ = self._judge(*_in_a_row(rings))
+        return bool(judgement.scores.probability.max() < alerts.min_probability)
 
     def _lineage(self, step: Step, splitter: Splitter, now_ms: int) -> LineageRow:
         row = self.rows.get(step.serial)

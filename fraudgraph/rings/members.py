@@ -16,7 +16,9 @@ _LATE_MS = 30 * 86_400_000
 LABEL, CHARGEBACK, DECLINES, LATE_SHARE, ONE_TIE = 3.0, 1.0, 0.5, -1.0, -0.4
 
 
-def member_probabilities(graph: HotGraph, members: I32, starts: I64, probability: F64, weak: Bool) -> F64:
+def member_probabilities(
+    graph: HotGraph, members: I32, starts: I64, probability: F64, weak: Bool, beside: F64 | None = None
+) -> F64:
     """Returns each member's probability in [0, 1], rounded to 1e-4.
 
     Args:
@@ -24,8 +26,9 @@ def member_probabilities(graph: HotGraph, members: I32, starts: I64, probability
         starts: `[r + 1]` where each ring begins in `members`.
         probability: `[r]` of the rings.
         weak: `[kinds]` kinds of identifier that tie nobody by themselves.
+        beside: `[n]` log-odds of each member beside the ring's that somebody else knows of; None for none.
     """
-    shift = np.zeros(len(members), np.float64)
+    shift = np.zeros(len(members), np.float64) if beside is None else beside.copy()
     shift_members(graph.users, graph.links, graph.idents, members, weak, shift)
     bounded = np.clip(probability, 1e-6, 1.0 - 1e-6)
     logit = np.repeat(np.log(bounded / (1.0 - bounded)), np.diff(starts))

@@ -49,8 +49,13 @@ class RingScorer(Protocol):
         """Name and version (`structural-1`), stored with every score."""
         ...
 
-    def score(self, features: npt.NDArray[np.float64]) -> RingScores:
-        """Returns scores for `[r, len(RING_FEATURES)]` features (`rings.features`)."""
+    def score(self, features: npt.NDArray[np.float64], network: npt.NDArray[np.float64] | None = None) -> RingScores:
+        """Returns scores for `[r, len(RING_FEATURES)]` features (`rings.features`).
+
+        Args:
+            network: `[r, len(RING_SUMMARIES)]` what the network says of the rings (`scoring.ring_head`); None where
+                no bundle is in force, and not read by a scorer that needs none.
+        """
         ...
 
     def wants(self, candidates: int) -> bool:

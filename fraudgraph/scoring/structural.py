@@ -50,7 +50,7 @@ class StructuralScorer:
         self._unusual = unusual or UnusualRules()
         self._forest: AnomalyForest | None = None
 
-    def score(self, features: F64) -> RingScores:
+    def score(self, features: F64, network: F64 | None = None) -> RingScores:
         """Returns calibrated probabilities; they are `sigmoid(intercept + sum of the contributions)`."""
         structural = self._calibration.slope * contributions(features, self._rules)
         unusual = np.zeros(len(features))

@@ -28,7 +28,7 @@ class FakeScorer:
         """Name and version."""
         return "fake-1"
 
-    def score(self, features: npt.NDArray[np.float64]) -> RingScores:
+    def score(self, features: npt.NDArray[np.float64], network: npt.NDArray[np.float64] | None = None) -> RingScores:
         """Returns a logistic sum of features, shifted by what was learnt."""
         columns = [FEATURE_INDEX[name] for name in _WEIGHTS]
         contributions = features[:, columns] * np.array(list(_WEIGHTS.values()))

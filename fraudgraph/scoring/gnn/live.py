@@ -1,0 +1,77 @@
+"""A bundle's network over a living graph: kept exact from commit to commit, read when a score is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from fraudgraph.graph.hot import GraphChange, HotGraph
+from fraudgraph.graph.types import F64, I32, I64
+from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.gnn.engine import Figures, IncrementalNetwork
+from fraudgraph.scoring.gnn.features import FEATURES_HASH, head_features
+from fraudgraph.scoring.gnn.feed import NetworkFeed, users_of
+from fraudgraph.scoring.ring_head import summarise
+
+SUMMARY_DECIMALS: Final = 4
+"""What the network says of a ring is rounded to so many decimals before it decides anything. Sums of floats depend on
+the order of additions, by about 1e-6; what remains is a value that lies that near to the middle of two."""
+
+_PUSH_ALL: Final = 2**31
+"""No message is pulled: then every account whose score moved is listed, and no ring rests on a stale one."""
+
+
+class LiveNetwork:
+    """One bundle's network over one graph; its state is derived, and made anew from the graph at a start.
+
+    Raises:
+        ConfigurationError: the bundle was trained on other features, or under another link policy.
+    """
+
+    def __init__(self, bundle: Bundle, graph: HotGraph) -> None:
+        bundle.manifest.require(features_hash=FEATURES_HASH, policy_hash=graph.policy.hash)
+        self.bundle = bundle
+        self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms)
+        features, links = self.feed.everything(graph)
+        nodes = int(features.node.max(initial=0)) + 1
+        self.network = IncrementalNetwork(
+            bundle.weights, pull_degree=_PUSH_ALL, nodes=max(1024, nodes), links=max(1024, len(links.op))
+        )
+        self.network.apply(links, features)
+
+    def update(self, graph: HotGraph, change: GraphChange) -> I32:
+        """Takes up a change of the graph, just applied to it; returns users whose score may have moved."""
+        features, links = self.feed.update(graph, change)
+        return users_of(self.network.apply(links, features).nodes)
+
+    def log_odds(self, graph: HotGraph, users: I32, as_of_ms: int | I64) -> F64:
+        """Returns calibrated log-odds of users, `[n]`, read as of a moment (`features.head_features`)."""
+        logits = self.network.logits((2 * users).astype(np.int32)).astype(np.float64)
+        if len(self.bundle.weights.head_x):
+            logits += head_features(graph, users, as_of_ms).astype(np.float64) @ self.bundle.weights.head_x
+        return self.bundle.manifest.calibration.apply(logits)
+
+    def of_rings(self, graph: HotGraph, members: I32, starts: I64) -> tuple[F64, F64]:
+        """Returns the members' log-odds `[n]` and the rings' summaries `[r, len(RING_SUMMARIES)]`.
+
+        A ring is read as of its members' last event, not as of the watermark: so its score moves only when something
+        happens, and is the same for any cut into commits.
+
+        Args:
+            members: user ids of `r` rings, one ring after the other; starts: `[r + 1]`.
+        """
+        if not len(members):
+            return np.empty(0), summarise(np.empty(0), starts)
+        last_ms = np.maximum.reduceat(graph.users.last_ms[members], starts[:-1])
+        log_odds = self.log_odds(graph, members, np.repeat(last_ms, np.diff(starts)))
+        return log_odds, np.round(summarise(log_odds, starts), SUMMARY_DECIMALS)
+
+    def drift(self, graph: HotGraph, most: int) -> float:
+        """Returns the largest error of the cached means of at most so many users, evenly chosen (`sums`)."""
+        users = np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)
+        return self.network.drift(2 * users[:: max(1, -(-len(users) // most))])
+
+    def figures(self) -> Figures:
+        """Returns what the network holds, in numbers."""
+        return self.network.figures()

@@ -1,0 +1,212 @@
+"""Which model is in force over the engine's graph: none, the bundle of the settings, or one that was promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from fraudgraph.errors import ConfigurationError
+from fraudgraph.events.kinds import RejectReason
+from fraudgraph.events.rejected import Rejected
+from fraudgraph.graph.hot import GraphChange, HotGraph
+from fraudgraph.graph.types import F64, I32, I64
+from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.gnn.features import FEATURES_HASH
+from fraudgraph.scoring.gnn.live import LiveNetwork
+from fraudgraph.scoring.network import NetworkScorer
+from fraudgraph.scoring.port import RingScorer, RingScores
+
+Library: TypeAlias = Callable[[str], Bundle]
+"""From a bundle's name to the bundle.
+
+Raises:
+    ConfigurationError: it is not there, or cannot be used.
+"""
+
+STRUCTURAL: Final = "structural"
+"""What a promotion names to have no network in force."""
+
+_MAGIC: Final = b"serving-1\n"
+_REMEMBERED: Final = 256
+"""Promotions whose second delivery is known as one."""
+_MEMBER_LIMIT: Final = 1.5
+"""The most log-odds by which the network sets a member apart from the ring: it orders, and decides about nobody."""
+
+
+class _Promoted(msgspec.Struct, frozen=True, array_like=True):
+    bundle: str
+    keys: tuple[str, ...]
+    scorer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Scores of rings, and what the network had said.
+
+    Attributes:
+        summaries: `[r, k]` of the rings; k is 0 without a network.
+        member_shift: `[n]` log-odds of each member beside its ring, by the network; None without one.
+    """
+
+    scores: RingScores
+    summaries: F64
+    member_shift: F64 | None
+
+
+@dataclass(slots=True)
+class ShadowFigures:
+    """How far a bundle that only looks on differs from what is in force, over all rings scored so far.
+
+    Attributes:
+        crossed: rings that one of the two has above the line, and the other below.
+    """
+
+    rings: int = 0
+    sum_difference: float = 0.0
+    max_difference: float = 0.0
+    crossed: int = 0
+
+
+class Serving:
+    """The scorer in force, its network over the graph, and promotions; called by the engine only.
+
+    Args:
+        scorer: scores by structure; needs no bundle.
+        bundle: the one of the settings, in force until another is promoted; None for structure alone.
+        library: where promoted bundles come from; None refuses every promotion.
+        shadow: scores beside what is in force, and is only counted.
+        line: probability of an alert, for `ShadowFigures.crossed`.
+
+    Raises:
+        ConfigurationError: a bundle does not fit this version's features or the graph's link policy.
+    """
+
+    def __init__(
+        self,
+        scorer: RingScorer,
+        graph: HotGraph,
+        *,
+        bundle: Bundle | None = None,
+        library: Library | None = None,
+        shadow: Bundle | None = None,
+        line: float = 0.5,
+    ) -> None:
+        self.structural = scorer
+        self.scorer = scorer
+        self.live: LiveNetwork | None = None
+        self.shadow_figures = ShadowFigures()
+        self._library = library
+        self._line = line
+        self._policy_hash = graph.policy.hash
+        self._promoted: str | None = None
+        self._keys: tuple[str, ...] = ()
+        self._bundle, self._shadow_bundle = bundle, shadow
+        self._shadow: LiveNetwork | None = None
+        self._start(graph)
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle in force, or `structural`."""
+        return STRUCTURAL if self.live is None else self.live.bundle.name
+
+    def _start(self, graph: HotGraph) -> None:
+        self._put_in_force(self._bundle, graph)
+        self._shadow = None if self._shadow_bundle is None else LiveNetwork(self._shadow_bundle, graph)
+
+    def _put_in_force(self, bundle: Bundle | None, graph: HotGraph) -> None:
+        if bundle is None:
+            self.live, self.scorer = None, self.structural
+        else:
+            self.live = LiveNetwork(bundle, graph)
+            self.scorer = NetworkScorer(self.structural, bundle.manifest.ring_head, bundle.name)
+
+    def restore(self, state: bytes | None, graph: HotGraph) -> None:
+        """Takes up a stored state, and builds the networks over a graph that was restored.
+
+        Raises:
+            ConfigurationError: a promoted bundle is not there, or does not fit; or the state is another scorer's.
+        """
+        if state is not None and state.startswith(_MAGIC):
+            stored = msgspec.msgpack.decode(state[len(_MAGIC) :], type=_Promoted)
+            self._promoted, self._keys, state = stored.bundle, stored.keys, stored.scorer
+            self._bundle = self._find(stored.bundle)
+        if state:
+            self.structural.restore(state)
+        self._start(graph)
+
+    def state(self) -> bytes:
+        """Returns what was fitted, and what was promoted, for the store; empty where neither."""
+        if self._promoted is None:
+            return self.structural.state()
+        return _MAGIC + msgspec.msgpack.encode(_Promoted(self._promoted, self._keys, self.structural.state()))
+
+    def update(self, graph: HotGraph, change: GraphChange) -> I32:
+        """Takes up a change of the graph; returns users whose score by the network may have moved."""
+        if self._shadow is not None:
+            self._shadow.update(graph, change)
+        return np.empty(0, np.int32) if self.live is None else self.live.update(graph, change)
+
+    def summaries(self, graph: HotGraph, members: I32, starts: I64) -> F64:
+        """Returns what the network says of rings, `[r, k]`, rounded; k is 0 without a network."""
+        if self.live is None:
+            return np.empty((len(starts) - 1, 0))
+        return self.live.of_rings(graph, members, starts)[1]
+
+    def judge(self, graph: HotGraph, features: F64, members: I32, starts: I64) -> Judgement:
+        """Returns the scores of `r` rings with these features; their members are in a row."""
+        if self.live is None:
+            scores, summaries, shift = self.scorer.score(features), np.empty((len(features), 0)), None
+        else:
+            log_odds, summaries = self.live.of_rings(graph, members, starts)
+            scores = self.scorer.score(features, summaries)
+            sizes = np.diff(starts)
+            means = np.add.reduceat(log_odds, starts[:-1]) / sizes if len(members) else np.empty(0)
+            shift = np.clip(log_odds - np.repeat(means, sizes), -_MEMBER_LIMIT, _MEMBER_LIMIT)
+        if self._shadow is not None and len(members):
+            self._count_shadow(graph, features, members, starts, scores.probability)
+        return Judgement(scores, summaries, shift)
+
+    def knows(self, key: str) -> bool:
+        """Returns whether a promotion with this key was obeyed before."""
+        return key in self._keys
+
+    def check(self, bundle: str) -> None:
+        """Refuses a promotion that `promote` could not do.
+
+        Raises:
+            Rejected: the bundle is not there, or does not fit.
+        """
+        try:
+            found = self._find(bundle)
+            if found is not None:
+                found.manifest.require(features_hash=FEATURES_HASH, policy_hash=self._policy_hash)
+        except ConfigurationError as error:
+            raise Rejected(RejectReason.INVALID_FIELD, f"promote: {error.what}") from error
+
+    def promote(self, bundle: str, key: str, graph: HotGraph) -> None:
+        """Warms a bundle's network over the graph and puts it in force; to be called between two commits."""
+        self._put_in_force(self._find(bundle), graph)
+        self._promoted = bundle
+        self._keys = (*self._keys, key)[-_REMEMBERED:]
+
+    def _find(self, bundle: str) -> Bundle | None:
+        if bundle == STRUCTURAL:
+            return None
+        if self._library is None:
+            raise ConfigurationError(f"there is no library to take {bundle!r} from", do="Set model.folder.")
+        return self._library(bundle)
+
+    def _count_shadow(self, graph: HotGraph, features: F64, members: I32, starts: I64, in_force: F64) -> None:
+        assert self._shadow is not None
+        head = self._shadow.bundle.manifest.ring_head
+        scorer = NetworkScorer(self.structural, head, self._shadow.bundle.name)
+        other = scorer.score(features, self._shadow.of_rings(graph, members, starts)[1]).probability
+        difference, figures = np.abs(other - in_force), self.shadow_figures
+        figures.rings += len(difference)
+        figures.sum_difference += float(difference.sum())
+        figures.max_difference = max(figures.max_difference, float(difference.max(initial=0.0)))
+        figures.crossed += int(np.count_nonzero((other >= self._line) != (in_force >= self._line)))
