@@ -122,6 +122,11 @@ class Engine:
         return self._clock.watermark_ms
 
     @property
+    def latest_ms(self) -> int | None:
+        """The latest event time of all partitions; None before the first event."""
+        return max(self._clock.clocks_ms.values(), default=None)
+
+    @property
     def scorer(self) -> RingScorer:
         """The scorer in force."""
         return self.serving.scorer
@@ -198,8 +203,8 @@ class Engine:
             backfill: late events apply, and event time does not move (replay of dead letters).
         """
         self.commit += 1
-        latest_ms = max(self._clock.clocks_ms.values(), default=None)
-        admission = self._clock.admit(batch, backfill=backfill)
+        latest_ms = self.latest_ms
+        admission = self._clock.admit(batch, backfill=backfill, positions=self._positions)
         batch = admission.batch
         accepted = admission.accepted
         now_ms = admission.watermark_ms

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fraudgraph.durations import HOUR_MS
 from fraudgraph.events.batch import ArrivedCommand, DeadLetter, DecodedBatch
+from fraudgraph.events.idle import IdleMark, read_mark
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.slicing import concatenate, hold_back, take_commands
 from fraudgraph.kernels import njit
@@ -54,7 +55,7 @@ class Admission:
 
     Attributes:
         commands: what people ask for, in the order of arrival. A command has no event time: it is never late, held or
-            from the future, and moves no clock.
+            from the future, and moves no clock. Idle marks are not among them: they are the clock's own.
         batch: the events to look at: the batch without commands and held ones, with those held before at its head.
         accepted: `[n]` which of them apply; None for all.
         watermark_ms: after the batch.
@@ -110,9 +111,16 @@ class EventClock:
         """Returns the event ids newer than the watermark, some a little older too, and their times in ms."""
         return list(self._seen), list(self._seen.values())
 
-    def admit(self, batch: DecodedBatch, *, backfill: bool = False) -> Admission:
-        """Returns which events apply. With `backfill`, late events apply and the clock does not move."""
-        commands, batch = take_commands(batch)
+    def admit(
+        self, batch: DecodedBatch, *, backfill: bool = False, positions: Mapping[str, int] | None = None
+    ) -> Admission:
+        """Returns which events apply. With `backfill`, late events apply and the clock does not move.
+
+        Args:
+            positions: where each partition stood before this batch, by which idle marks are checked.
+        """
+        arrived, batch = take_commands(batch)
+        commands, marked = (arrived, set()) if backfill else self._take_marks(arrived, positions or {})
         if backfill:
             verdict = np.zeros(len(batch), np.uint8)
             watermarks = np.full(len(batch), self.watermark_ms, np.int64)
@@ -142,13 +150,39 @@ class EventClock:
             batch=batch,
             accepted=accepted,
             watermark_ms=self.watermark_ms,
-            positions=self._positions(batch, commands),
-            clocks_ms=self.stored_clocks_ms({*batch.partitions, *batch.ended}),
+            positions=self._positions(batch, arrived),
+            clocks_ms=self.stored_clocks_ms({*batch.partitions, *batch.ended, *marked}),
             dead_letters=[self._refuse(batch, int(i), Verdict(int(verdict[i]))) for i in refused],
             duplicates=duplicates,
             seen_keys=keys,
             seen_ts_ms=times.tolist(),
         )
+
+    def _take_marks(
+        self, arrived: list[ArrivedCommand], positions: Mapping[str, int]
+    ) -> tuple[list[ArrivedCommand], set[str]]:
+        """Obeys the idle marks; returns the other commands, and the partitions that count as silent now."""
+        others: list[ArrivedCommand] = []
+        marked: set[str] = set()
+        for command in arrived:
+            mark = read_mark(command)
+            if mark is None:
+                others.append(command)
+            else:
+                marked |= self._pass_by(mark, positions)
+        return others, marked
+
+    def _pass_by(self, mark: IdleMark, positions: Mapping[str, int]) -> set[str]:
+        """Lets silent partitions hold event time no more, as if they had ended; their next event brings them back."""
+        silent = {
+            name
+            for name, position in mark.positions.items()
+            if name in self.clocks_ms and positions.get(name) == position
+        }
+        self._ended |= silent
+        if mark.until_ms is not None and self._held is None and silent and self._ended >= self.clocks_ms.keys():
+            self.watermark_ms = max(self.watermark_ms, mark.until_ms - self._rules.allowed_lateness_ms)
+        return silent
 
     def _judge(self, batch: DecodedBatch, waited: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         """Returns a verdict on each event, and the watermark that it met; moves the clocks.

@@ -213,6 +213,24 @@ class KafkaStream:
             for at, position in self._next.items()
         }
 
+    def read_through(self) -> dict[str, int]:
+        """Returns, by name, the partitions of which all that the brokers have now was handed over, and the position
+        behind that. It asks them: where they do not answer, nothing is known to be read through."""
+        try:
+            ends = self._consumer.end_offsets(list(self._next), timeout_ms=_ADMIN_LIMIT_MS)
+        except (KafkaError, OSError):
+            return {}
+        return {
+            self._names[at]: position
+            for at, position in self._next.items()
+            if self._unchecked is None and not self._merge.holds(at) and self._reached(at) >= ends[at]
+        }
+
+    def _reached(self, at: TopicPartition) -> int:
+        """Returns the position behind what was fetched, transaction markers included."""
+        position = self._consumer.position(at, timeout_ms=_ASK_MS) or 0
+        return max(self._fetched[at], position)
+
     def close(self) -> None:
         """Shows the last positions as the group's offsets where a broker answers, and disconnects."""
         if self._consumer is not None:
