@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from fraudgraph.durations import MINUTE_MS
 from fraudgraph.graph.policy import LinkPolicy
@@ -77,6 +80,15 @@ class Evidence:
     names: Mapping[str, str]
     items: Mapping[str, PackFact]
     accounts: Mapping[str, frozenset[str]]
+
+    @property
+    def hash(self) -> str:
+        """BLAKE2b (RFC 7693) of the pack, the names and who is in each fact, 128 bits in hex: what a narrative says
+        stands as long as this does."""
+        digest = hashlib.blake2b(self.pack.text().encode(), digest_size=16)
+        digest.update(msgspec.json.encode(self.names, order="sorted"))
+        digest.update(msgspec.json.encode({name: sorted(who) for name, who in self.accounts.items()}, order="sorted"))
+        return digest.hexdigest()
 
     @property
     def snapshot(self) -> RingSnapshot:
