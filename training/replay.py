@@ -66,7 +66,7 @@ def replay(
         tick_ms: event time between readings; none but the last where None.
     """
     next_tick_ms: int | None = None
-    for raw in _batches(events, events_per_commit):
+    for raw in raw_batches(events, events_per_commit):
         engine.apply(decoder.decode(raw))
         if tick_ms is None:
             continue
@@ -94,7 +94,8 @@ def read_candidates(engine: Engine) -> Candidates:
     return Candidates(engine.watermark_ms, serials, members, features, money)
 
 
-def _batches(events: Iterable[bytes] | Path, size: int) -> Iterator[RawBatch]:
+def raw_batches(events: Iterable[bytes] | Path, size: int = EVENTS_PER_COMMIT) -> Iterator[RawBatch]:
+    """Yields events, or those of a file or folder, in commits, and says at the end that nothing follows."""
     if isinstance(events, Path):
         stream = FileStream([events])
         stream.seek({})

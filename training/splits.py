@@ -54,8 +54,8 @@ def by_time(start_ms: int, end_ms: int, *, fit_cuts: int, horizon_ms: int, matur
     first_ms = start_ms + (end_ms - start_ms) // 6
     if last_ms < first_ms:
         raise UsageError(
-            f"a stream of {(end_ms - start_ms) / DAY_MS:.0f} days is too short to learn, stop and calibrate: a report of"
-            f" fraud takes up to {maturity_ms / DAY_MS:.0f} days here",
+            f"a stream of {(end_ms - start_ms) / DAY_MS:.0f} days is too short to learn, stop and calibrate, since a"
+            f" report of fraud takes up to {maturity_ms / DAY_MS:.0f} days here",
             do=f"Give at least {3.6 * gap_ms / DAY_MS:.0f} days, or a shorter horizon_days.",
         )
     cuts = np.linspace(first_ms, last_ms, fit_cuts + 1)[1:].astype(np.int64).tolist()

@@ -70,7 +70,7 @@ def labelled_candidates(spec: WorldSpec, scorer: RingScorer, number: int, *, thi
         thin: the shop reports signups and orders with device and IP, and nothing else.
     """
     world = simulate(spec)
-    lines = _thin(_events(world)) if thin else _with_labels(world)
+    lines = thin_shop(events_of(world)) if thin else with_labels(world)
     ring_of = {
         member["user_id"]: number_of_ring
         for number_of_ring, ring in enumerate(world.truth()["rings"])
@@ -80,7 +80,7 @@ def labelled_candidates(spec: WorldSpec, scorer: RingScorer, number: int, *, thi
     features, rings = [], []
     for candidates in replay(lines, engine, passing_decoder(), tick_ms=TICK_DAYS * DAY_MS):
         features.append(candidates.features)
-        rings += [_true_ring(team, ring_of) for team in candidates.members]
+        rings += [true_ring(team, ring_of) for team in candidates.members]
     typologies = [ring.typology for ring in world.rings]
     return Labelled(
         np.vstack(features),
@@ -90,24 +90,27 @@ def labelled_candidates(spec: WorldSpec, scorer: RingScorer, number: int, *, thi
     )
 
 
-def _true_ring(team: list[str], ring_of: dict[str, int]) -> int | None:
+def true_ring(team: list[str], ring_of: dict[str, int]) -> int | None:
+    """Returns the true ring to which at least `MAJORITY` of the members belong, None where there is none."""
     common = Counter(ring_of[user] for user in team if user in ring_of).most_common(1)
     return common[0][0] if common and common[0][1] >= MAJORITY * len(team) else None
 
 
-def _events(world: World) -> Iterator[bytes]:
+def events_of(world: World) -> Iterator[bytes]:
+    """Yields the world's events, a JSON line each."""
     for chunk in world.lines():
         yield from chunk.splitlines()
 
 
-def _thin(lines: Iterable[bytes]) -> Iterator[bytes]:
+def thin_shop(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields what a shop would have reported that knows signups and orders with device and IP, and nothing else."""
     for line in lines:
         event = msgspec.json.decode(line)
         if event["type"] in THIN_TYPES:
             yield msgspec.json.encode({name: event[name] for name in THIN_FIELDS if name in event})
 
 
-def _with_labels(world: World) -> Iterator[bytes]:
+def with_labels(world: World) -> Iterator[bytes]:
     """Yields the world's events with the labels about accounts where they arrive; orders' come as chargebacks."""
     reports = [
         (
@@ -128,7 +131,7 @@ def _with_labels(world: World) -> Iterator[bytes]:
         for number, label in enumerate(world.labels)
         if label.target.startswith("user:") and label.arrived_ms < world.spec.end_ms
     ]
-    events = zip(world.events.ts.tolist(), _events(world), strict=True)
+    events = zip(world.events.ts.tolist(), events_of(world), strict=True)
     for _, line in heapq.merge(events, reports, key=lambda item: item[0]):
         yield line
 

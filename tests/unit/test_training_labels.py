@@ -63,11 +63,11 @@ def test_a_young_account_is_censored_and_an_old_silent_one_is_clean() -> None:
 def test_the_latest_word_counts_with_the_weight_of_its_source() -> None:
     log = log_of(
         label("a", about=51, arrived=60, source="chargeback"),
-        label("a", about=51, arrived=70, fraud=False),
+        label("a", about=51, arrived=85, fraud=False),
         label("b", about=51, arrived=60, source="rule-7"),
     )
     assert at_cut(log, ["a", "b"], [55, 55]) == ([NEGATIVE, POSITIVE], [1.0, OTHER_WEIGHT])
-    assert at_cut(log, ["a", "b"], [55, 55], label_cut=65)[0] == [POSITIVE, POSITIVE]
+    assert at_cut(log, ["a", "b"], [55, 55], label_cut=84)[0] == [POSITIVE, POSITIVE]
 
 
 def test_a_superseded_label_counts_until_the_other_arrives() -> None:

@@ -71,8 +71,9 @@ class TypedSage(nn.Module):
         """Returns h¹ … h^L by kind, each `[n, d]`."""
         h: dict[str, Tensor] = {}
         for index, kind in enumerate(self.schema.kinds):
-            offsets = torch.tensor(self.schema.row_offsets(index), dtype=torch.int64)
-            h[kind.name] = self.encoder(graph[kind.name].bands + offsets).sum(dim=1)
+            bands = graph[kind.name].bands
+            offsets = torch.tensor(self.schema.row_offsets(index), dtype=torch.int64, device=bands.device)
+            h[kind.name] = self.encoder(bands + offsets).sum(dim=1)
         out = []
         for means, own in zip(self.means, self.own, strict=True):
             came = means(h, graph.edge_index_dict, graph.edge_weight_dict)

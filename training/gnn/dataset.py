@@ -1,0 +1,157 @@
+"""Graphs at moments of a stream, replayed through the engine itself: what training sees is what serving would.
+
+A *slice* is everything at one cut: the graph as the network sees it, its accounts with the head's features as of the
+cut, its living rings. No event after the cut has been applied when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.engine import Engine
+from fraudgraph.graph.types import F64, I32, I64
+from fraudgraph.rings.measure import RingMeasure
+from fraudgraph.scoring.gnn.features import head_features
+from fraudgraph.scoring.gnn.feed import NetworkGraph, network_graph
+from fraudgraph.scoring.gnn.model import F32
+from fraudgraph.scoring.ring_head import reading_times
+from training.labels import LabelLog, Targets
+from training.replay import passing_decoder, raw_batches
+from training.splits import Cut
+
+_ALMOST_ONE = 1.0 - 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """`r` living rings.
+
+    Attributes:
+        member: `[m]` rows of the slice's accounts, ring by ring; `starts` `[r + 1]`.
+        head: `[m, x]` the head's features as of each ring's last event.
+        features: `[r, len(RING_FEATURES)]`.
+        structural: `[r]` log-odds of the engine's own scorer.
+    """
+
+    member: I32
+    starts: I64
+    head: F32
+    features: F64
+    structural: F64
+
+    def __len__(self) -> int:
+        return len(self.structural)
+
+    def teams(self) -> list[I32]:
+        """Returns each ring's rows of accounts."""
+        return np.split(self.member, self.starts[1:-1]) if len(self) else []
+
+
+@dataclass(slots=True)
+class Slice:
+    """A stream at a cut.
+
+    Attributes:
+        world: number of the stream; slices of one are not independent.
+        users: `[u]` dense ids, ascending: the order of the network's rows. names: their keys.
+        head: `[u, x]` the head's features as of the cut.
+        last_ms: `[u]` last event before the cut.
+        targets: of the accounts, where labels were read.
+        is_ring: `[r]` the truth about rings, where it is known.
+    """
+
+    world: int
+    cut: Cut
+    graph: NetworkGraph
+    users: I32
+    names: list[str]
+    head: F32
+    last_ms: I64
+    rings: Rings
+    targets: Targets | None = None
+    is_ring: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(slots=True)
+class Stream:
+    """A replayed stream: its slices, its labels, and the last event of each account."""
+
+    slices: list[Slice]
+    labels: LabelLog = field(default_factory=LabelLog)
+    last_ms: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+
+    def aim(self, horizon_ms: int, maturity_ms: int) -> None:
+        """Gives every slice its targets."""
+        for each in self.slices:
+            last = [self.last_ms.get(name, int(ms)) for name, ms in zip(each.names, each.last_ms, strict=True)]
+            each.targets = self.labels.targets(
+                each.names,
+                np.array(last, np.int64),
+                cut_ms=each.cut.cut_ms,
+                horizon_ms=horizon_ms,
+                label_cut_ms=each.cut.label_cut_ms,
+                maturity_ms=maturity_ms,
+            )
+
+
+def replay_slices(events: Iterable[bytes] | Path, cuts: Sequence[Cut], engine: Engine, *, world: int = 0) -> Stream:
+    """Replays a whole stream and reads a slice at each cut, before the first commit with a later event in it.
+
+    Args:
+        events: JSON lines, or a file or folder of them.
+        cuts: in order of time.
+    """
+    stream = Stream([])
+    decoder, due = passing_decoder(), list(cuts)
+    for raw in raw_batches(events):
+        batch = decoder.decode(raw)
+        stream.events += len(batch)
+        newest_ms = int(batch.ts_ms.max(initial=0))
+        while due and newest_ms > due[0].cut_ms:
+            stream.slices.append(read_slice(engine, due.pop(0), world))
+        stream.labels.take(batch)
+        engine.apply(batch)
+    stream.slices += [read_slice(engine, cut, world) for cut in due]
+    for name, user in engine.graph.user_table.id_of.items():
+        stream.last_ms[name] = int(engine.graph.users.last_ms[user])
+    return stream
+
+
+def read_slice(engine: Engine, cut: Cut, world: int = 0) -> Slice:
+    """Returns what is known at an engine's last commit."""
+    graph = engine.graph
+    users = np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)
+    key_of = graph.user_table.key_of
+    return Slice(
+        world=world,
+        cut=cut,
+        graph=network_graph(graph),
+        users=users,
+        names=[key_of[user] or "" for user in users.tolist()],
+        head=head_features(graph, users, cut.cut_ms),
+        last_ms=graph.users.last_ms[users],
+        rings=_read_rings(engine, users),
+    )
+
+
+def _read_rings(engine: Engine, users: I32) -> Rings:
+    teams = [engine.register.members[serial] for serial in sorted(engine.register.members)]
+    starts = np.zeros(len(teams) + 1, np.int64)
+    np.cumsum([len(team) for team in teams], out=starts[1:])
+    member = np.concatenate(teams) if teams else np.empty(0, np.int32)
+    features, _ = RingMeasure()(engine.graph, engine.ties.tables.limit, engine.watch, member, starts)
+    probability = np.clip(engine.scorer.score(features).probability, 1.0 - _ALMOST_ONE, _ALMOST_ONE)
+    last_ms = engine.graph.users.last_ms[member]
+    return Rings(
+        member=np.searchsorted(users, member).astype(np.int32),
+        starts=starts,
+        head=head_features(engine.graph, member, reading_times(last_ms, starts)),
+        features=features,
+        structural=np.log(probability / (1.0 - probability)),
+    )
