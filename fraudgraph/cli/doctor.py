@@ -55,7 +55,7 @@ def doctor(
 ) -> None:
     """Says what is missing, and what to do.
 
-    Looks at packages, settings, store, key, link policy, dead letters and disk.
+    Looks at packages, settings, store, key, link policy, dead letters, disk and the language model.
 
     Exit code 4 where the configuration is at fault, 5 where the store cannot be reached, 0 where all is well.
     """
@@ -65,7 +65,7 @@ def doctor(
     except ConfigurationError as error:
         checks.append(_failed("settings", error))
     else:
-        checks += [_settings(effective), *_store(effective.settings)]
+        checks += [_settings(effective), *_store(effective.settings), _narrator(effective.settings)]
     if format is Format.JSON:
         print_json({"checks": [{k: v for k, v in asdict(c).items() if k != "exit_code"} for c in checks]})
     else:
@@ -177,6 +177,30 @@ def _disk(settings: Settings) -> Check:
     if free_bytes < FREE_BYTES_MIN:
         return Check("disk", "warning", what, "Free some: the store grows with every new identifier.")
     return Check("disk", "ok", what)
+
+
+def _narrator(settings: Settings) -> Check:
+    """Asks the language model, where one is configured, what it can do; without it the template narrates."""
+    from fraudgraph.app import make_client
+
+    try:
+        client = make_client(settings)
+        if client is None:
+            return Check("narrator", "ok", "the template; no language model is asked (narrator.kind)")
+        ability = client.probe()
+    except ConfigurationError as error:
+        return _failed("narrator", error)
+    except FraudgraphError as error:
+        # Rings are found and told without it: a model that is away makes nothing fail.
+        return Check("narrator", "warning", f"{error.what}; the template narrates meanwhile", error.do)
+    what = f"{settings.narrator.model} at {client.endpoint.host} answers, asked by {ability.way.value}"
+    if not client.endpoint.private:
+        do = "Use https, or a server on this machine: evidence and key go there in the clear."
+        return Check("narrator", "warning", f"{what}, over plain http", do)
+    if not ability.way.strict:
+        do = "It does not keep a JSON schema; expect the template to speak more often."
+        return Check("narrator", "warning", what, do)
+    return Check("narrator", "ok", what)
 
 
 def _failed(name: str, error: FraudgraphError) -> Check:

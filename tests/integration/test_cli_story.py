@@ -203,7 +203,8 @@ def test_doctor_is_content(shop: Shop) -> None:
     said = fraudgraph("doctor", "--store", shop.url, "--format", "json")
     assert said.code == 0
     states = {check["name"]: check["state"] for check in said.json["checks"]}
-    assert set(states) == {"python", "packages", "settings", "store", "key", "link policy", "dead letters", "disk"}
+    expected = {"python", "packages", "settings", "store", "key", "link policy", "dead letters", "disk", "narrator"}
+    assert set(states) == expected
     assert {state for name, state in states.items() if name != "disk"} == {"ok"}
     wrong = fraudgraph("doctor", "--store", shop.url, "--set", "links.theta=0.7")
     assert wrong.code == 4

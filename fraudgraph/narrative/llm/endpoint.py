@@ -51,6 +51,12 @@ class Endpoint:
         return split.hostname + (f":{split.port}" if split.port else "") if split.hostname else "no host"
 
     @property
+    def private(self) -> bool:
+        """Whether what is sent cannot be read on the way: over TLS, or on this machine."""
+        split = urlsplit(self.base_url)
+        return split.scheme == "https" or split.hostname in ("localhost", "127.0.0.1", "::1")
+
+    @property
     def name(self) -> str:
         """Kind, host and model: what a person would call it."""
         return f"{self.kind}:{self.host}:{self.model}"

@@ -22,6 +22,11 @@ class Way(StrEnum):
     JSON_OBJECT = "json-object"
     PLAIN = "plain"
 
+    @property
+    def strict(self) -> bool:
+        """Whether the server itself keeps the schema."""
+        return self not in (Way.JSON_OBJECT, Way.PLAIN)
+
 
 class Ability(msgspec.Struct, frozen=True):
     """What an endpoint can do: a way of asking, and whether temperature and seed may be set."""
