@@ -1,6 +1,8 @@
 """Bytes to ring and score deltas at 1M users and 3M links, in memory and with a commit per batch; memory; restart.
 
-`python -m benchmarks.engine [--users 1000000] [--events 200000] [--profile]`
+`python -m benchmarks.engine [--users 1000000] [--events 200000] [--network] [--profile]`
+
+With `--network` a network of width 64 with random weights is in force: then the rows say what scoring by it costs.
 
 CPU seconds over all threads. The rival is what a team would write first: networkx, and the connected components
 of the batch's users after each batch. It gets an easier task: it starts empty, expires nothing and scores nothing.
@@ -33,14 +35,18 @@ from fraudgraph.events.keys import load_key
 from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.vault import Vault
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.scoring.gnn.live import LiveNetwork
 from fraudgraph.scoring.structural import StructuralScorer
 from fraudgraph.stores.sqlite.store import SqliteStore
 from fraudgraph.streams.port import RawBatch
+from fraudgraph.testing.bundles import random_bundle
 
 BATCH: Final = 1_000
 BAR_ENGINE, BAR_BOTH, BAR_STORE = 100_000, 40_000, 15_000
+BAR_NETWORK = 25_000
 BAR_LINK_BYTES, BAR_RESTART_S = 250, 30
 POLICY: Final = LinkPolicy()
+BUNDLE: Final = random_bundle(POLICY, 7, width=64, half_life_days=90)
 
 
 @dataclass(slots=True)
@@ -79,9 +85,9 @@ def make_decoder() -> Decoder:
     return Decoder(Pseudonymiser(ring.pseudonyms), Vault(ring.vault), default_region="DE", default_currency=None)
 
 
-def make_engine() -> Engine:
+def make_engine(network: bool) -> Engine:
     """Returns an engine as the shop runs it."""
-    return Engine(POLICY, EngineRules(), StructuralScorer())
+    return Engine(POLICY, EngineRules(), StructuralScorer(), bundle=BUNDLE if network else None)
 
 
 def feed(
@@ -157,12 +163,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--network", action="store_true")
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     console = Console()
-    feed(batches(islice(population_lines(1000), 1000)), make_decoder(), make_engine(), None, None)  # compile kernels
+    compiled = make_decoder(), make_engine(arguments.network)
+    feed(batches(islice(population_lines(1000), 1000)), *compiled, None, None)
+    feed(batches(mix_lines(5000, users=1000)), *compiled, None, None)
 
-    decoder, engine = make_decoder(), make_engine()
+    decoder, engine = make_decoder(), make_engine(arguments.network)
     before = resident_bytes()
     feed(batches(population_lines(arguments.users)), make_decoder(), engine, None, None)
     links, entities = int(engine.graph.links.state[0]), len(engine.graph.user_table) + int(engine.graph.keys.state[0])
@@ -184,8 +193,19 @@ def main() -> None:
     table.add_row(
         "columns → deltas (engine)", f"{n / spent.engine_s:,.0f}", f"{BAR_ENGINE:,}", f"networkx {n / naive_s:,.0f}"
     )
-    table.add_row("bytes → deltas", f"{n / (spent.decode_s + spent.engine_s):,.0f}", f"{BAR_BOTH:,}", "")
+    both_bar = BAR_NETWORK if arguments.network else BAR_BOTH
+    table.add_row("bytes → deltas", f"{n / (spent.decode_s + spent.engine_s):,.0f}", f"{both_bar:,}", "")
     console.print(table)
+    if engine.serving.live is not None:
+        figures = engine.serving.live.figures()
+        drift = engine.serving.live.drift(engine.graph, 10_000)
+        console.print(
+            f"network: {figures.bytes / 1e6:,.0f} MB for {figures.links:,} links; {figures.pushed:,} rows were added "
+            f"to, {figures.refreshed:,} slots added up anew; drift {drift:.1e}"
+        )
+        start = time.process_time()
+        LiveNetwork(BUNDLE, engine.graph)
+        console.print(f"network made from the graph anew, as at a start: {time.process_time() - start:.1f} s")
     console.print(
         f"hot graph: {grown / 1e6:,.0f} MB resident for {links:,} links and {entities:,} entities; "
         f"{grown / links:,.0f} bytes per link with its share of entities (bar {BAR_LINK_BYTES} + "
@@ -195,15 +215,16 @@ def main() -> None:
     if profile is not None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
     del engine, lines
-    _with_store(console, arguments.users, arguments.events)
+    if not arguments.profile:
+        _with_store(console, arguments.users, arguments.events, arguments.network)
 
 
-def _with_store(console: Console, users: int, events: int) -> None:
+def _with_store(console: Console, users: int, events: int, network: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shop.db"
         store = SqliteStore(path, POLICY, PriorityRules())
         store.claim()
-        decoder, engine = make_decoder(), make_engine()
+        decoder, engine = make_decoder(), make_engine(network)
         start = time.perf_counter()
         feed(batches(population_lines(users)), decoder, engine, store, None)
         console.print(f"store of {users:,} users made in {time.perf_counter() - start:.0f} s")
@@ -219,7 +240,7 @@ def _with_store(console: Console, users: int, events: int) -> None:
         store.close()
         start = time.perf_counter()
         store = SqliteStore(path, POLICY, PriorityRules())
-        engine = make_engine()
+        engine = make_engine(network)
         engine.restore(store.load())
         console.print(f"restart from the store alone: {time.perf_counter() - start:.1f} s (bar {BAR_RESTART_S} s)")
 

@@ -21,10 +21,10 @@ from support.journal import (
     events_of,
     is_settled,
 )
-from support.random_bundle import random_bundle
 
 from fraudgraph.engine import Engine
 from fraudgraph.scoring.gnn.feed import network_graph
+from fraudgraph.testing.bundles import random_bundle
 from fraudgraph.testing.canonical import graph_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
 from fraudgraph.testing.memory_store import MemoryStore

@@ -1,4 +1,4 @@
-"""Bundles of random numbers, for tests of whatever serves one."""
+"""Bundles of random numbers, for tests and benchmarks of whatever serves one."""
 
 from __future__ import annotations
 
