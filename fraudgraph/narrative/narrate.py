@@ -12,6 +12,7 @@ from fraudgraph.narrative.claims import PlanError
 from fraudgraph.narrative.evidence import Evidence
 from fraudgraph.narrative.headline import headline
 from fraudgraph.narrative.innocent import Explanation
+from fraudgraph.narrative.llm.endpoint import ModelError
 from fraudgraph.narrative.pattern import named
 from fraudgraph.narrative.port import Narrative, Planner, PlanReply
 from fraudgraph.narrative.realise import asked, explained, proposed, told
@@ -29,21 +30,28 @@ def narrate(evidence: Evidence, planner: Planner | None = None) -> Narrative:
     Args:
         planner: the template where it is None. Its failures (`DependencyError`, `PlanError`) are no errors here.
     """
+    return realise(evidence, *planned(evidence, planner))
+
+
+def planned(evidence: Evidence, planner: Planner | None = None) -> tuple[PlanReply, Verified, str]:
+    """Returns the plan that is to be told, what of it holds, and why the template speaks for another planner, if so."""
     fallback = ""
     if planner is not None:
         try:
             reply = planner.plan(evidence.pack)
         except PlanError as error:
             fallback = f"no plan ({error.fault})"
+        except ModelError as error:
+            fallback = f"no answer ({error.trouble})"
         except DependencyError:
             fallback = "no answer"
         else:
             reply, checked = _repaired(evidence, planner, reply)
             if _stands(checked):
-                return realise(evidence, reply, checked)
+                return reply, checked, ""
             fallback = f"only {checked.verified} of {checked.verified + len(checked.failures)} claims held"
     reply = TemplatePlanner().plan(evidence.pack)
-    return realise(evidence, reply, verify(reply.plan, evidence), fallback)
+    return reply, verify(reply.plan, evidence), fallback
 
 
 def _repaired(evidence: Evidence, planner: Planner, reply: PlanReply) -> tuple[PlanReply, Verified]:
