@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.neo4j import Database
 
 ABSENT_DATA = "../shared/data"
 """Every reason for which a test may be skipped in CI names this folder."""
@@ -44,3 +48,19 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with running(tmp_path_factory.mktemp("kafka")) as server:
         yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def neo4j_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A Neo4j in which tests make stores: the one in the environment, or one that lives for the session."""
+    from support.neo4j import TEST_VARIABLE, Database, running
+
+    from fraudgraph.settings import NEO4J_PASSWORD_VARIABLE
+    from fraudgraph.stores.neo4j.access import Neo4jOptions
+
+    given = os.environ.get(TEST_VARIABLE)
+    if given:
+        yield Database(given, Neo4jOptions(password=os.environ.get(NEO4J_PASSWORD_VARIABLE, "")))
+        return
+    with running(tmp_path_factory.mktemp("neo4j")) as server:
+        yield Database(server.url, Neo4jOptions(password=server.password))

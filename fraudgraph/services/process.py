@@ -33,7 +33,7 @@ class ServerProcess:
     def __init__(self, name: str, folder: Path, *, ready_limit_s: float) -> None:
         self.folder = folder.resolve()
         self.log_file = self.folder / f"{name.lower()}.log"
-        self._name = name
+        self.name = name
         self._ready_limit_s = ready_limit_s
         self._lock = self.folder / "lock"
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,12 +92,12 @@ class ServerProcess:
         deadline = time.monotonic() + self._ready_limit_s
         while time.monotonic() < deadline:
             if self.pid is None:
-                raise DependencyError(f"{self._name} ended while it started", do=f"Read {self.log_file}.")
+                raise DependencyError(f"{self.name} ended while it started", do=f"Read {self.log_file}.")
             if listens(host, port) and is_ready():
                 return
             time.sleep(_POLL_S)
         raise DependencyError(
-            f"{self._name} did not answer within {self._ready_limit_s:.0f} s",
+            f"{self.name} did not answer within {self._ready_limit_s:.0f} s",
             do=f"Read {self.log_file}; free some memory.",
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.durations import DAY_MS
@@ -46,10 +46,19 @@ from fraudgraph.testing.store_journal import (
 from fraudgraph.testing.store_outbox import StoreOutbox
 
 
-def _any_journal(test: Callable[..., None]) -> Callable[..., None]:
-    # One test runs for several stores by design; a failure is replayed for the store that it names.
-    inherited = [HealthCheck.differing_executors]
-    return settings(max_examples=60, deadline=None, suppress_health_check=inherited)(given(journals)(test))
+def _any_journal(test: Callable[[Any, Any], None]) -> Callable[[Any], None]:
+    """Runs a test over random journals, as many as its class says."""
+
+    def run(suite: StoreSuite) -> None:
+        @settings(max_examples=suite.examples, deadline=None)
+        @given(journals)
+        def over_all(commits: Any) -> None:
+            test(suite, commits)
+
+        over_all()
+
+    run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
+    return run
 
 
 class StoreSuite(StoreCases, StoreOutbox):
@@ -58,6 +67,8 @@ class StoreSuite(StoreCases, StoreOutbox):
     policy: ClassVar[LinkPolicy] = LinkPolicy(kinds=LinkPolicy().kinds | {"ip": KindPolicy(0.30, 2, 30)})
     """The policy of the stores that `make_store` makes: an IP of three users is a hub."""
     priority: ClassVar[PriorityRules] = PriorityRules()
+    examples: ClassVar[int] = 60
+    """How many random journals each of the tests over journals takes; fewer for a slow store."""
 
     # What was committed comes back.
 

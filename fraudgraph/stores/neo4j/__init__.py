@@ -1,0 +1,1 @@
+"""The production store: one Neo4j database, which investigators can explore with Browser, Bloom or Cypher."""

@@ -1,0 +1,301 @@
+"""The write side of the Neo4j store: one transaction per commit, fenced by an epoch, and safe to run twice."""
+
+from __future__ import annotations
+
+import copy
+import time
+import uuid
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from fraudgraph.alerts.priority import PriorityRules
+from fraudgraph.cases.decisions import Decision
+from fraudgraph.errors import ConfigurationError, DependencyError, FencedError, StoreError
+from fraudgraph.events.kinds import EntityKind
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.evidence import has_verdict
+from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
+from fraudgraph.stores.neo4j.reader import Neo4jReader
+from fraudgraph.stores.neo4j.schema import migrate
+from fraudgraph.stores.neo4j.snapshot import read_snapshot
+from fraudgraph.stores.neo4j.state import State, lock_state, release_lease, renew_lease
+from fraudgraph.stores.neo4j.write import GraphWriter, Marks, read_marks
+from fraudgraph.stores.neo4j.write_records import write_cases, write_kept, write_progress, write_rings
+from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
+from fraudgraph.stores.records import json_text
+
+if TYPE_CHECKING:
+    from neo4j import Driver, ManagedTransaction
+
+    from fraudgraph.stores.image import StoreImage
+
+T = TypeVar("T")
+
+_RENEW_S: Final = 5.0
+_CLAIM: Final = """
+    MATCH (s:State {space: $space}) SET s.locked_by = $token
+    WITH s SET s.epoch = s.epoch + 1, s.at_work_until_ms = 0
+    RETURN s.epoch AS epoch"""
+_BIND: Final = """
+    MATCH (s:State {space: $space})
+    SET s.key_id = $key_id, s.policy_hash = $policy_hash, s.policy_version = $policy_version"""
+_LOCK_INBOX: Final = "MATCH (i:Inbox {space: $space}) SET i.locked_by = $token RETURN i.last AS last"
+_RECORDED: Final = "MATCH (c:Command {token: $token}) RETURN c.number AS number"
+_RECORD: Final = """
+    MATCH (i:Inbox {space: $space}) SET i.last = $number
+    CREATE (:Command {number: $first + $number, token: $token, body: $body})"""
+_SENT: Final = """
+    UNWIND $rows AS alert_id
+    MATCH (a:Alert {space: $space, alert_id: alert_id})
+    WHERE NOT $sink IN coalesce(a.sent_to, [])
+    SET a.sent_to = coalesce(a.sent_to, []) + $sink"""
+_NARRATE: Final = """
+    MERGE (n:Narrative {space: $space, ring_id: $row.ring_id})
+    SET n += $row
+    WITH n
+    MATCH (r:Ring {space: $space, ring_id: n.ring_id})
+    MERGE (n)-[:ABOUT]->(r)"""
+
+
+class Neo4jStore(Neo4jReader):
+    """A store in a Neo4j database; see `Store` for the promises.
+
+    Args:
+        address: where the store is; made there where there is none.
+        options: how it is reached.
+        policy: the link policy, for the read side.
+        priority: the rules of the queue, for the read side.
+        on_load: told (rows read, rows in all) while `load` reads.
+        clock_s: a monotonic clock; says when to say again that this writer is at work.
+
+    Raises:
+        DependencyError: the server does not answer; so does every call.
+        ConfigurationError: it refuses the user or the password.
+        StoreError: a newer fraudgraph wrote the store.
+    """
+
+    def __init__(
+        self,
+        address: Neo4jAddress,
+        options: Neo4jOptions,
+        policy: LinkPolicy,
+        priority: PriorityRules,
+        *,
+        on_load: Callable[[int, int], None] | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(address, options, policy, priority)
+        self._on_load = on_load
+        self._clock_s = clock_s
+        self._renewed_s = 0.0
+        self._epoch: int | None = None
+        self._marks = Marks()
+        self._attempt: tuple[CommitDelta, str] | None = None
+
+    def _prepare(self, driver: Driver) -> None:
+        migrate(driver, self._address.database, self._space)
+
+    def _write(self, work: Callable[[ManagedTransaction], T]) -> T:
+        """Runs a transaction until it is known to be through; `work` must do nothing the second time."""
+        from neo4j.exceptions import IncompleteCommit
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+        again = Retrying(
+            retry=retry_if_exception_type(IncompleteCommit),
+            stop=stop_after_delay(self._options.retry_max_ms / 1000),
+            wait=wait_random_exponential(max=5.0),
+            reraise=True,
+        )
+        with self._session() as session:
+            found: T = again(session.execute_write, work)
+        return found
+
+    def record_command(self, body: bytes) -> int:
+        """Appends a command and returns its number; needs no epoch."""
+        token = uuid.uuid4().hex
+
+        def record(tx: ManagedTransaction) -> int:
+            number = tx.run(_LOCK_INBOX, space=self._space.number, token=token).single(strict=True)["last"] + 1
+            known = tx.run(_RECORDED, token=token).single()
+            if known is not None:
+                return int(known["number"]) - self._space.first
+            tx.run(_RECORD, self._space.bounds, number=number, token=token, body=body).consume()
+            return int(number)
+
+        return self._write(record)
+
+    def claim(self) -> int:
+        """Takes the next epoch and returns it; every earlier writer is fenced from then on."""
+        token = uuid.uuid4().hex
+
+        def claim(tx: ManagedTransaction) -> int:
+            return int(tx.run(_CLAIM, space=self._space.number, token=token).single(strict=True)["epoch"])
+
+        self._epoch = self._write(claim)
+        self._attempt = None
+        self._marks = self._read(lambda tx: read_marks(tx, self._space))  # nobody else can write any more
+        self._renew_lease()
+        return self._epoch
+
+    def bind(self, *, key_id: str, policy_hash: str, policy_version: str) -> None:
+        """Records key and policy at first use, and refuses others afterwards.
+
+        Raises:
+            ConfigurationError: the store was written under another key or link policy.
+        """
+
+        def bind(tx: ManagedTransaction) -> State:
+            state = lock_state(tx, self._space, uuid.uuid4().hex)
+            if not state.key_id:
+                said = {"key_id": key_id, "policy_hash": policy_hash, "policy_version": policy_version}
+                tx.run(_BIND, said, space=self._space.number).consume()
+            return state
+
+        state = self._write(bind)
+        if state.key_id not in ("", key_id):
+            raise ConfigurationError(
+                f"the store was written under key {state.key_id}, and the key given is {key_id}",
+                do="Give the key that the store was written with, or start a new store.",
+            )
+        if state.policy_hash not in ("", policy_hash):
+            raise ConfigurationError(
+                f"the store was written under link policy {state.policy_hash}, and the settings say {policy_hash}",
+                do="Use the settings that the store was written with, or rebuild it: ingest again into a new store.",
+            )
+
+    def load(self) -> StoredState:
+        """Returns everything of the last commit; another writer waits until it is read."""
+        from fraudgraph.stores.neo4j.load import Loader
+
+        self._attempt = None
+        with self._still() as state:
+            return Loader(self._read, self._space, self._on_load).load(state)
+
+    def commit(self, delta: CommitDelta) -> None:
+        """Writes the delta in one transaction, guarded by epoch and by `commit == last + 1`.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: no epoch was claimed, the commit number is not the next one, or an id changed its identity.
+            DependencyError: the server does not answer or cannot do it; the same delta object may be tried again, and
+                is then written once, even where the first try went through unseen.
+        """
+        epoch = self._require_epoch()
+        if self._attempt is None or self._attempt[0] is not delta:
+            self._attempt = (delta, uuid.uuid4().hex)
+        token = self._attempt[1]
+
+        def write(tx: ManagedTransaction) -> Marks:
+            state = self._own(tx, epoch, token)
+            marks = copy.deepcopy(self._marks)
+            if (state.commit, state.token) == (delta.commit, token):
+                return read_marks(tx, self._space)
+            if delta.commit != state.commit + 1:
+                raise StoreError(
+                    f"the store is at commit {state.commit}, so {delta.commit} is not the next one",
+                    do="Load the state again and go on from its positions.",
+                )
+            self._write_delta(tx, delta, state, marks, token)
+            return marks
+
+        self._marks = self._write(write)
+        self._attempt = None
+        self._renewed_s = self._clock_s()  # the commit says that we are at work
+
+    def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
+        lens = self.lens(state.watermark_ms)
+        kept = [
+            (decision, json_text(read_snapshot(tx, self._space, lens, ring_id)))
+            for decision, ring_id in delta.frozen.items()
+        ]
+        prints = [print for each in delta.decisions if (print := self._fingerprint(tx, each, state)) is not None]
+        GraphWriter(tx, self._space, marks).write(delta)
+        highest = write_rings(tx, self._space, delta, state)
+        marks.entities[EntityKind.USER] = max(marks.entities[EntityKind.USER], highest)
+        write_cases(tx, self._space, delta, state)
+        write_kept(tx, self._space, kept, prints)
+        write_progress(tx, self._space, delta, state, token)
+
+    def _fingerprint(self, tx: ManagedTransaction, decision: Decision, state: State) -> tuple[str, str] | None:
+        """Returns (decision id, its ring's shape as JSON) as of the last commit."""
+        if not has_verdict(decision):
+            return None
+        ring: RingSnapshot | None = read_snapshot(tx, self._space, self.lens(state.watermark_ms), decision.ring_id)
+        if ring is None or not ring.users:
+            return None
+
+        from fraudgraph.rings.facts_view import RingView
+        from fraudgraph.rings.fingerprint import fingerprint
+
+        return decision.decision_id, json_text(fingerprint(RingView(ring, self._policy)))
+
+    def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
+        """Notes alerts as delivered to a sink, in a transaction of its own."""
+        epoch = self._require_epoch()
+
+        def mark(tx: ManagedTransaction) -> None:
+            self._own(tx, epoch, uuid.uuid4().hex)
+            tx.run(_SENT, space=self._space.number, sink=sink, rows=sorted(set(alert_ids))).consume()
+
+        self._write(mark)
+
+    def save_narrative(self, row: NarrativeRow) -> None:
+        """Keeps what was said about a ring, in place of what was said before, in a transaction of its own."""
+        epoch = self._require_epoch()
+
+        def save(tx: ManagedTransaction) -> None:
+            self._own(tx, epoch, uuid.uuid4().hex)
+            tx.run(_NARRATE, space=self._space.number, row=asdict(row)).consume()
+
+        self._write(save)
+
+    def restore(self, image: StoreImage) -> None:
+        """Writes everything of another store into this new one, piece by piece.
+
+        Raises:
+            StoreError: the store is not new.
+        """
+        from fraudgraph.stores.neo4j.image import write_image
+
+        with self._session() as session:
+            write_image(session.execute_write, self._space, image)
+
+    def commands(self, *, after: int = 0, limit: int | None = None) -> list[tuple[int, bytes]]:
+        """Returns recorded commands with numbers above `after`; who asks as the writer says that it is at work."""
+        if self._epoch is not None and self._clock_s() - self._renewed_s >= _RENEW_S:
+            self._renew_lease()
+        return super().commands(after=after, limit=limit)
+
+    def close(self) -> None:
+        """Releases the connections. Idempotent."""
+        from neo4j.exceptions import DriverError, Neo4jError
+
+        epoch, self._epoch = self._epoch, None
+        if epoch is not None:
+            # The lease runs out by itself where the server is away.
+            with suppress(DependencyError, DriverError, Neo4jError), self._session() as session:
+                session.execute_write(release_lease, self._space, epoch)
+        super().close()
+
+    def _renew_lease(self) -> None:
+        epoch = self._require_epoch()
+        self._write(lambda tx: renew_lease(tx, self._space, epoch))
+        self._renewed_s = self._clock_s()
+
+    def _require_epoch(self) -> int:
+        if self._epoch is None:
+            raise StoreError("this writer holds no epoch", do="Call `claim` first.")
+        return self._epoch
+
+    def _own(self, tx: ManagedTransaction, epoch: int, token: str) -> State:
+        """Locks the state, and returns it where the epoch is still ours."""
+        state = lock_state(tx, self._space, token)
+        if state.epoch != epoch:
+            raise FencedError(
+                f"another writer took epoch {state.epoch}, this one holds {epoch}",
+                do="Stop this process; one engine owns a store.",
+            )
+        return state
