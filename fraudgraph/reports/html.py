@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fraudgraph.narrative.headline import percent
 from fraudgraph.reports.escape import plain
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, nothing_against, percent
+from fraudgraph.reports.model import RingReport, cited, narrator_line, nothing_against
 from fraudgraph.rings.facts_words import date, minute, rfc3339
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def _template() -> Template:
         finalize=_shown,
     )
     environment.filters.update(date=date, minute=minute, rfc3339=rfc3339, percent=percent)
-    environment.globals["against"] = against
-    environment.globals["nothing_against"] = nothing_against
+    environment.globals.update(nothing_against=nothing_against, cited=cited, narrator_line=narrator_line)
     return environment.get_template("ring.html.j2")
 
 

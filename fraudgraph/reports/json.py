@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fraudgraph.narrative.port import Narrative, Sentence
 from fraudgraph.reports.model import RingReport
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_words import currency_code, major, rfc3339
@@ -156,11 +157,43 @@ def fact_json(fact: Fact) -> Json:
 _TIMES = frozenset({"first_ms", "last_ms"})
 
 
+def narrative_json(told: Narrative) -> Json:
+    """Returns what is said of a ring, each sentence with what it rests on; a model's own reading is left out."""
+
+    def sentences(rows: Iterable[Sentence]) -> list[Json]:
+        return [
+            {"text": s.text, "evidence": [x for x in s.evidence if x.startswith("E")], "claims": list(s.claims)}
+            for s in rows
+        ]
+
+    return {
+        "summary": sentences(told.summary),
+        "risk_reasons": sentences(told.risk_reasons),
+        "innocent_explanations": sentences(told.innocent_explanations),
+        "next_actions": sentences(told.next_actions),
+        "open_questions": sentences(told.open_questions),
+        "sufficient": told.sufficient,
+        "claims_verified": told.verified,
+        "claims_removed": told.removed,
+        "removed_why": dict(told.removed_why),
+        "narrator": told.narrator,
+        "narrator_version": told.version,
+        "model": told.model,
+        "fallback": told.fallback,
+        "evidence_hash": told.evidence_hash,
+        "prompt_hash": told.prompt_hash,
+        "verifier": told.verifier,
+        "coverage": told.coverage,
+        "disclaimer": list(told.disclaimer),
+    }
+
+
 def _words(report: RingReport) -> Mapping[str, Any]:
     s = report.snapshot
     return {
         "headline": report.headline,
         "pattern": report.pattern.name,
+        "narrative": narrative_json(report.narrative),
         "money": list(report.money_lines),
         "timeline": [{"at": rfc3339(h.at_ms), "text": h.text} for h in report.happenings],
         "against": [

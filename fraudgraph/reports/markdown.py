@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fraudgraph.narrative.headline import percent
+from fraudgraph.narrative.port import Sentence
 from fraudgraph.reports.escape import markdown as md
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, nothing_against, percent
+from fraudgraph.reports.model import RingReport, cited, narrator_line, nothing_against
 from fraudgraph.rings.facts_words import date, minute
 
 
@@ -22,14 +24,17 @@ def render_markdown(report: RingReport, picture: str | None = None) -> str:
     ]
     if picture is not None:
         lines += ["", f"![Members of the ring and what they share]({picture})"]
+    lines += _section("In short", _summary(report))
+    for title, sentences in report.told():
+        nothing = [] if sentences or "against" not in title else [md(nothing_against(report))]
+        lines += _section(title, _bullets(sentences) or nothing)
+    lines += _section("What to do next", [*_bullets(report.narrative.next_actions), "", *_disclaimer(report)])
+    lines += _section("What to find out", _bullets(report.narrative.open_questions))
     lines += _section("Money", [f"- {md(line)}" for line in report.money_lines])
     lines += _section("What ties them", [*_ties(report), *_bridges(report)])
     lines += _section("Members", _members(report))
     lines += _section("Evidence", _evidence(report))
     lines += _section("What happened when", [f"- {md(minute(h.at_ms))}: {md(h.text)}" for h in report.happenings])
-    innocent = [_bullet(against(e), e.evidence) for e in report.innocent]
-    lines += _section("What speaks against it", innocent or [md(nothing_against(report))])
-    lines += _section("What to do next", [_bullet(f"{a.text} Why: {a.reason}.", a.evidence) for a in report.actions])
     lines += _section("Why this place in the queue", _factors(report))
     lines += _section("How it was computed", _table(("what", "value"), report.computed))
     return "\n".join(lines) + "\n"
@@ -39,8 +44,28 @@ def _section(title: str, body: Sequence[str]) -> list[str]:
     return ["", f"## {title}", "", *(body or ["Nothing."])]
 
 
+def _summary(report: RingReport) -> list[str]:
+    told = " ".join(f"{md(s.text)}{_cite(cited(s.evidence))}" for s in report.narrative.summary)
+    lines = [told, ""] if told else []
+    if not report.narrative.sufficient:
+        lines += ["**The evidence does not suffice to tell a ring from an innocent group.**", ""]
+    return [*lines, f"*{md(narrator_line(report.narrative))}*"]
+
+
+def _bullets(sentences: Iterable[Sentence]) -> list[str]:
+    return [_bullet(s.text, cited(s.evidence)) for s in sentences]
+
+
+def _disclaimer(report: RingReport) -> list[str]:
+    return [md(line) for line in report.narrative.disclaimer[1:]]
+
+
 def _bullet(text: str, evidence: Sequence[str]) -> str:
-    return f"- {md(text)}" + (f" \\[{', '.join(evidence)}\\]" if evidence else "")
+    return f"- {md(text)}{_cite(evidence)}"
+
+
+def _cite(evidence: Sequence[str]) -> str:
+    return f" \\[{', '.join(evidence)}\\]" if evidence else ""
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.narrative.actions import Action, actions
-from fraudgraph.narrative.innocent import Explanation, explanations
-from fraudgraph.narrative.pattern import Pattern, pattern
+from fraudgraph.narrative.actions import Action
+from fraudgraph.narrative.evidence import make_evidence
+from fraudgraph.narrative.headline import percent
+from fraudgraph.narrative.innocent import Explanation
+from fraudgraph.narrative.narrate import narrate, refreshed
+from fraudgraph.narrative.pattern import Pattern, named
+from fraudgraph.narrative.port import Narrative, Sentence
 from fraudgraph.reports.timeline import Happening, timeline
-from fraudgraph.rings.facts import facts as facts_of
 from fraudgraph.rings.facts_kinds import Fact
-from fraudgraph.rings.facts_view import NOUN, Identifier, RingView
+from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, duration, listed, minute, money, money_list
 from fraudgraph.rings.money import RingMoney, ring_money, user_money
-from fraudgraph.rings.roles import Role, RoleName, roles
+from fraudgraph.rings.roles import Role, RoleName
 from fraudgraph.rings.snapshot import RingSnapshot, SnapshotUser
 from fraudgraph.rings.stress import Cut, SoftTie, soft_ties, stress_test
-
-_SURE: tuple[tuple[float, str], ...] = (
-    (0.95, "almost certainly"),
-    (0.80, "very likely"),
-    (0.55, "likely"),
-    (0.45, "about as likely as not"),
-    (0.20, "unlikely to be"),
-    (0.05, "very unlikely to be"),
-    (0.0, "almost certainly not"),
-)
-"""Words of estimative probability (US ICD 203, 2015), by the lowest probability that they stand for."""
 
 _ROLE_ORDER = (RoleName.CORE, RoleName.BRIDGE, RoleName.PERIPHERY, RoleName.LIKELY_VICTIM)
 
@@ -70,14 +60,14 @@ class RingReport:
     """One ring's report.
 
     Attributes:
-        headline: one sentence: what it looks like, how sure, how much money.
+        narrative: what is said of it: headline, what ties them, what speaks for it and against it, what to do.
         money_lines: money per currency, and what is said separately.
         ties, soft: what ties the members, strongest first, and pairs tied by weak identifiers together.
         cuts: what it falls apart without.
         members: core first, then bridges, periphery, likely victims; within a role by money and activity.
         happenings: what happened when.
-        innocent: what speaks against it.
-        actions: what to do next.
+        innocent: innocent explanations, those that nothing contradicts first.
+        actions: the steps that the facts call for.
         factors: value at risk, probability, recency; their product orders the queue.
         contributions: (reason, log-odds), strongest first.
         computed: (name, value): versions, positions, time.
@@ -87,7 +77,7 @@ class RingReport:
     view: RingView
     facts: tuple[Fact, ...]
     pattern: Pattern
-    headline: str
+    narrative: Narrative
     money: RingMoney
     money_lines: tuple[str, ...]
     ties: tuple[Tie, ...]
@@ -101,59 +91,51 @@ class RingReport:
     contributions: tuple[tuple[str, float], ...]
     computed: tuple[tuple[str, str], ...]
 
+    @property
+    def headline(self) -> str:
+        """One sentence: what it looks like, how sure, how much money."""
+        return self.narrative.headline
 
-def build_report(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> RingReport:
-    """Returns the report of one ring; a pure function of its snapshot and the link policy that it was read under.
+    def told(self) -> tuple[tuple[str, tuple[Sentence, ...]], ...]:
+        """Returns (title, sentences) of what is said for and against it; what may be innocent comes first where the
+        evidence does not suffice."""
+        pro = "What speaks for a ring", self.narrative.risk_reasons
+        con = "What speaks against it", self.narrative.innocent_explanations
+        return (pro, con) if self.narrative.sufficient else (con, pro)
+
+
+def build_report(
+    snapshot: RingSnapshot, policy: LinkPolicy | None = None, narrative: Narrative | None = None
+) -> RingReport:
+    """Returns the report of one ring; a pure function of its arguments.
 
     Args:
-        policy: the default one where it is None.
+        policy: the link policy that the snapshot was read under; the default one where it is None.
+        narrative: told before, by a model; the template's words where it is None or about other evidence.
     """
-    view = RingView(snapshot, policy)
-    found = facts_of(snapshot, policy)
-    by_user = roles(view)
-    innocent = explanations(view, found)
-    looks = pattern(found)
+    evidence = make_evidence(snapshot, policy)
+    view, found = evidence.view, evidence.facts
+    told = (refreshed(narrative, evidence) if narrative is not None else None) or narrate(evidence)
     cash = ring_money(snapshot)
     return RingReport(
         snapshot=snapshot,
         view=view,
         facts=found,
-        pattern=looks,
-        headline=_headline(view, looks, innocent),
+        pattern=named(told.pattern, found),
+        narrative=told,
         money=cash,
         money_lines=_money_lines(snapshot, cash, found),
         ties=_ties(found, view),
         soft=soft_ties(view),
         cuts=stress_test(view),
-        members=_members(view, by_user, found),
+        members=_members(view, evidence.roles, found),
         happenings=timeline(view),
-        innocent=innocent,
-        actions=actions(view, found, by_user, innocent),
+        innocent=evidence.explanations,
+        actions=evidence.actions,
         factors=_factors(snapshot, cash),
         contributions=tuple(sorted(snapshot.contributions.items(), key=lambda c: (-c[1], c[0]))),
-        computed=_computed(snapshot),
+        computed=_computed(snapshot, told),
     )
-
-
-def sure(probability: float) -> str:
-    """Returns a probability in words and in figures: `very likely a fraud ring (93 %)`."""
-    words = next(w for lowest, w in _SURE if probability >= lowest)
-    return f"{words} a fraud ring ({percent(probability)})"
-
-
-def percent(probability: float) -> str:
-    """Returns `93 %`; never 0 % or 100 %, which no score can promise."""
-    if probability < 0.01:
-        return "< 1 %"
-    return "> 99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
-
-
-def against(explanation: Explanation) -> str:
-    """Returns an innocent explanation with what contradicts it."""
-    if explanation.strong:
-        return explanation.text
-    verb = "stands" if len(explanation.contradicted) == 1 else "stand"
-    return f"{explanation.text} Against this {verb} {listed(explanation.contradicted, 4)}."
 
 
 def nothing_against(report: RingReport) -> str:
@@ -163,31 +145,6 @@ def nothing_against(report: RingReport) -> str:
     if not lowers:
         return text
     return f"{text} What lowers the score, in log-odds: {listed(lowers)}."
-
-
-def _headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) -> str:
-    s = view.snapshot
-    shared = _shared_words(view)
-    tied = f" that share {shared}" if shared else ""
-    accounts = count(view.size, "account")
-    allowed = next((e for e in innocent if e.strong), None)
-    if s.probability < 0.5 and allowed is not None and allowed.name == "insufficient-evidence":
-        what = f"The evidence does not suffice: {accounts}{tied}"
-    elif s.probability < 0.5 and allowed is not None:
-        what = f"May well be {allowed.words}: {accounts}{tied}"
-    elif looks.name == "unclear":
-        what = f"{accounts}{tied} fit no known pattern"
-    else:
-        what = f"{'Looks like' if s.probability >= 0.45 else 'Some signs of'} {looks.words}: {accounts}{tied}"
-    at_stake = money(s.value_at_risk_minor, s.currency) if s.value_at_risk_minor else "no known money"
-    return f"{what}; {sure(s.probability)}, with {at_stake} at stake."
-
-
-def _shared_words(view: RingView) -> str:
-    """Returns `2 devices and one card`: what at least two members share; IP addresses only where nothing else is."""
-    by_kind = Counter(i.kind for i in view.shared if not i.hub)
-    kinds: list[EntityKind] = [k for k in sorted(by_kind) if k is not EntityKind.IP] or sorted(by_kind)
-    return listed([f"one {NOUN[k]}" if by_kind[k] == 1 else count(by_kind[k], NOUN[k]) for k in kinds]) if kinds else ""
 
 
 def _money_lines(snapshot: RingSnapshot, cash: RingMoney, found: tuple[Fact, ...]) -> tuple[str, ...]:
@@ -276,8 +233,24 @@ def _factors(s: RingSnapshot, cash: RingMoney) -> tuple[Factor, ...]:
     )
 
 
-def _computed(s: RingSnapshot) -> tuple[tuple[str, str], ...]:
+def cited(evidence: Iterable[str]) -> tuple[str, ...]:
+    """Returns the facts among what a sentence rests on; rows of the pack have no place in a report."""
+    return tuple(name for name in evidence if name.startswith("E"))
+
+
+def narrator_line(narrative: Narrative) -> str:
+    """Returns who told it and how much of it was verified: `Told by template: 25 of 25 claims verified.`"""
+    cost = ""
+    if narrative.cost_micros:
+        cost = f" Cost: {narrative.cost_micros / 1_000_000:.4f} {narrative.cost_currency}."
+    instead = f" It speaks for another narrator: {narrative.fallback}." if narrative.fallback else ""
+    return f"Told by {narrative.narrator}: {narrative.count_words}.{instead}{cost}"
+
+
+def _computed(s: RingSnapshot, told: Narrative) -> tuple[tuple[str, str], ...]:
     rows = [("as of", f"{minute(s.as_of_ms)} UTC (event time)")]
+    narrator = " ".join(filter(None, (told.narrator, told.version, told.model)))
+    rows.append(("told by", f"{narrator}, verifier {told.verifier}, from {told.coverage}"))
     rows += sorted(s.versions.items())
     rows += [(f"position of {name}", f"{offset:,}") for name, offset in sorted(s.positions.items())]
     return tuple(rows)

@@ -9,9 +9,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fraudgraph.narrative.headline import percent
+from fraudgraph.narrative.port import READING_NOTE, Sentence
 from fraudgraph.reports.escape import plain
 from fraudgraph.reports.json import shown_priority
-from fraudgraph.reports.model import RingReport, against, nothing_against, percent
+from fraudgraph.reports.model import RingReport, cited, narrator_line, nothing_against
 from fraudgraph.rings.facts_view import Identifier
 from fraudgraph.rings.facts_words import date, minute
 from fraudgraph.rings.roles import RoleName
@@ -38,13 +40,15 @@ def render(report: RingReport) -> RenderableType:
     title = Text(f"Ring {plain(s.ring_id)} · {plain(s.status)} · priority {shown_priority(s.priority):,.2f}")
     return Group(
         Panel(Text(plain(report.headline), style="bold"), title=title, title_align="left"),
+        *_section("In short", _summary(report)),
+        *_told(report),
+        *_section("What to do next", _sentences(report.narrative.next_actions)),
+        *_section("What to find out", _sentences(report.narrative.open_questions)),
         *_section("Money", [Text(plain(line)) for line in report.money_lines]),
         *_section("What ties them", [_ties(report), *_soft(report), *_cuts(report)]),
         *_section("Members", [_members(report)]),
         *_section("Evidence", [_evidence(report)]),
         *_section("What happened when", [_timeline(report)]),
-        *_section("What speaks against it", _against(report)),
-        *_section("What to do next", _bullets((f"{a.text} Why: {a.reason}.", a.evidence) for a in report.actions)),
         *_section("Why this place in the queue", [_factors(report)]),
         *_section("How it was computed", [_pairs(report.computed)]),
     )
@@ -75,8 +79,33 @@ def _bullets(rows: Iterable[tuple[str, tuple[str, ...]]]) -> list[RenderableType
     return [] if empty else [table]
 
 
-def _against(report: RingReport) -> list[RenderableType]:
-    return _bullets((against(e), e.evidence) for e in report.innocent) or [Text(plain(nothing_against(report)))]
+def _sentences(sentences: Iterable[Sentence]) -> list[RenderableType]:
+    return _bullets((s.text, cited(s.evidence)) for s in sentences)
+
+
+def _summary(report: RingReport) -> list[RenderableType]:
+    """Returns what is said in short, as a paragraph, and who says it; a model's own reading below, marked."""
+    told = Text()
+    for s in report.narrative.summary:
+        told.append(plain(s.text))
+        if evidence := cited(s.evidence):
+            told.append(f" [{', '.join(evidence)}]", style="dim")
+        told.append(" ")
+    out: list[RenderableType] = [told] if report.narrative.summary else []
+    if not report.narrative.sufficient:
+        out.append(Text("The evidence does not suffice to tell a ring from an innocent group.", style="bold"))
+    out.append(Text(plain(narrator_line(report.narrative)), style="dim"))
+    if report.narrative.reading:
+        out += [Text(READING_NOTE, style="dim"), *(Text(plain(text), style="dim") for text in report.narrative.reading)]
+    return out
+
+
+def _told(report: RingReport) -> Iterable[RenderableType]:
+    for title, sentences in report.told():
+        body = _sentences(sentences)
+        if not body and "against" in title:
+            body = [Text(plain(nothing_against(report)))]
+        yield from _section(title, body)
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> Table:

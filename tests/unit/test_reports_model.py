@@ -9,7 +9,9 @@ from support.snapshots import DAY, EUR, EXAMPLES, HOUR, JPY, NOW, USD, Builder, 
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.narrative.catalogue import ACTIONS, EXPLANATIONS
-from fraudgraph.reports.model import against, build_report, percent, sure
+from fraudgraph.narrative.headline import percent, sure
+from fraudgraph.narrative.realise import against
+from fraudgraph.reports.model import build_report
 from fraudgraph.reports.timeline import MAX_LINES
 from fraudgraph.rings.roles import RoleName
 from fraudgraph.rings.snapshot import SnapshotSent
