@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cli import fraudgraph
 
@@ -108,6 +108,7 @@ def test_every_ring_of_a_shop_holds_as_packed_and_packs_to_the_same_bytes(world:
         assert any("score" in words for words in verdict.checked)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_single_value_of_every_file_is_found_when_changed(world: World, data: st.DataObject) -> None:
     files = files_of(world.pack(data.draw(st.sampled_from(world.rings), label="ring")))
