@@ -40,6 +40,7 @@ def link(
     """
     from fraudgraph.app import open_reader
     from fraudgraph.cases.constraints import in_force
+    from fraudgraph.cases.reasons import ConstraintKind
     from fraudgraph.cli.lookup import user_secret
     from fraudgraph.rings.path import link_path
 
@@ -48,7 +49,13 @@ def link(
         user_secret(user_id, settings.identity.default_region or None, typed=True)
     with closing(open_reader(settings)) as reader:
         as_of_ms = int(reader.meta()["watermark_ms"])
-        benign = in_force(reader.constraints(), as_of_ms).benign
+        constraints = reader.constraints()
+        benign = in_force(constraints, as_of_ms).benign
+        together = {
+            (each.first, each.second): each.constraint_id
+            for each in constraints
+            if each.kind is ConstraintKind.MUST_LINK and each.holds_at(as_of_ms)
+        }
         search = link_path(
             reader,
             settings.links,
@@ -57,6 +64,7 @@ def link(
             as_of_ms=as_of_ms,
             max_depth=max_steps,
             benign={key.hex() for key in benign},
+            together=together,
         )
     if format is Format.JSON:
         _print_json(search, user_a, user_b)
@@ -71,17 +79,26 @@ def link(
 def _print_path(path: LinkPath, user_a: str, user_b: str) -> None:
     from fraudgraph.cli.lookup import named
     from fraudgraph.reports.escape import plain
-    from fraudgraph.rings.facts_words import count, minute
+    from fraudgraph.rings.facts_words import count, listed, minute
 
     def use(of: PathUse) -> str:
         first, last = minute(of.first_ms), minute(of.last_ms)
         return f"{count(of.count, 'use')}, {first}" + (f" to {last}" if last != first else "")
 
-    steps = count(len(path.steps), "identifier")
+    bonds = sum(bool(step.constraint) for step in path.steps)
+    steps = listed(
+        [count(n, what) for n, what in ((len(path.steps) - bonds, "identifier"), (bonds, "analyst's tie")) if n]
+    )
     typer.echo(f"{plain(user_a)} and {plain(user_b)} are tied by {steps}, strength {path.strength:.2f} (times in UTC)")
     typer.echo(f"\n  {plain(user_a)}")
     for index, step in enumerate(path.steps):
         weakest = "   <- weakest" if index == path.weakest and len(path.steps) > 1 else ""
+        if step.constraint:
+            typer.echo(
+                f"    |\n   [{step.constraint}]  tied by an analyst, strength {step.strength:.2f}{weakest}\n    |"
+            )
+            typer.echo(f"  {plain(step.far.user_id)}")
+            continue
         typer.echo(f"    |  {use(step.near)}")
         shared = f"{count(step.users, 'account')}, strength {step.strength:.2f}{weakest}"
         typer.echo(f"   [{named(step.kind.label, step.mask)}]  {shared}")
@@ -107,10 +124,11 @@ def _print_json(search: LinkSearch, user_a: str, user_b: str) -> None:
     from fraudgraph.rings.facts_words import rfc3339
 
     def use(of: PathUse) -> dict[str, object]:
+        used = of.count > 0
         return {
             "user_id": of.user_id,
-            "first_seen": rfc3339(of.first_ms),
-            "last_seen": rfc3339(of.last_ms),
+            "first_seen": rfc3339(of.first_ms) if used else None,
+            "last_seen": rfc3339(of.last_ms) if used else None,
             "count": of.count,
             "strength": round(of.strength, 4),
         }
@@ -124,8 +142,8 @@ def _print_json(search: LinkSearch, user_a: str, user_b: str) -> None:
             "weakest": None if path is None else path.weakest,
             "path": [
                 {
-                    "kind": step.kind.label,
-                    "shown": step.mask,
+                    "kind": "constraint" if step.constraint else step.kind.label,
+                    "shown": step.constraint or step.mask,
                     "users": step.users,
                     "strength": round(step.strength, 4),
                     "from": use(step.near),

@@ -94,7 +94,7 @@ class GraphChange:
 
     Attributes:
         links: slots that were used and are alive.
-        links_deleted: slots that expired.
+        links_deleted: slots that expired; `deleted_users` and `deleted_idents` were their ends.
         idents: identifiers whose number of users changed and that are alive.
         users: users with an event, a label, an order that changed or an expired link: their ring must be looked at
             again.
@@ -114,6 +114,8 @@ class GraphChange:
     orders_deleted: I32
     transfers: list[int] = field(default_factory=list)
     transfers_deleted: list[int] = field(default_factory=list)
+    deleted_users: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    deleted_idents: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 class HotGraph:
@@ -380,6 +382,8 @@ class HotGraph:
             orders_deleted=distinct(np.concatenate((orders_deleted, moved))),
             transfers=sorted({slot for slot in transfers if slot not in gone}),
             transfers_deleted=sorted(gone),
+            deleted_users=dropped_users,
+            deleted_idents=dropped_idents,
         )
 
     def _expire_links(self, now_ms: int) -> tuple[I32, I32, I32]:

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.types import I32
 from fraudgraph.rings.facts_words import count
-from fraudgraph.rings.partition import living_ties, partition
+from fraudgraph.rings.network import tie_network, user_parts
+from fraudgraph.rings.partition import partition
 from fraudgraph.rings.ties import Ties
-
-if TYPE_CHECKING:
-    import igraph
-
-_MUST = 1_000.0
-"""Capacity of a tie that an analyst demands: above what any two accounts share, so it is cut last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +47,7 @@ class Splitter:
         self._now_ms = now_ms
         self._max_users = max_users
         self._cuts: list[Cut] = []
+        self._oversized: list[frozenset[int]] = []
 
     def torn(self, team: I32) -> bool:
         """Returns whether a component holds a pair that must be apart."""
@@ -62,10 +56,14 @@ class Splitter:
     def split(self, team: I32) -> list[I32]:
         """Returns the parts of a component that is torn or too large."""
         parts = [team]
+        if len(team) > self._max_users:
+            self._oversized.append(frozenset(team.tolist()))
         if self._apart and (pairs := self._pairs_in(team)):
             parts, cuts = cut_apart(self._graph, self._ties, team, pairs, self._now_ms)
             self._cuts += cuts
-        return [piece for part in parts for piece in partition(self._graph, part, self._now_ms, self._max_users)]
+        return [
+            piece for part in parts for piece in partition(self._graph, self._ties, part, self._now_ms, self._max_users)
+        ]
 
     def cause_of(self, team: I32 | None) -> str:
         """Returns what constraint cut users off from these ones in this commit, in a clause; "" where none did."""
@@ -77,6 +75,13 @@ class Splitter:
             for cut in self._cuts
             if not here.isdisjoint(cut.pair)
         )
+
+    def size_of(self, team: I32) -> str:
+        """Returns that the component of users was too large to be one ring in this commit, in a clause; else ""."""
+        for component in self._oversized:
+            if not component.isdisjoint(team.tolist()):
+                return f"their component of {count(len(component), 'account')} is cut into communities"
+        return ""
 
     def _pairs_in(self, team: I32) -> list[tuple[int, int]]:
         here = set(team.tolist())
@@ -114,73 +119,4 @@ def _cut_one(
     cut = network.st_mincut(source, target, capacity="strength")
     strength = sum(network.es[edge]["strength"] for edge in cut.cut)
     network.delete_edges(cut.cut)
-    pieces: dict[int, list[int]] = {}
-    for user, piece in zip(team, network.connected_components().membership, strict=False):
-        pieces.setdefault(piece, []).append(user)
-    return list(pieces.values()), Cut(pair, len(cut.cut), strength)
-
-
-def tie_network(graph: HotGraph, ties: Ties, team: list[int], now_ms: int) -> igraph.Graph:
-    """Returns users, in the order of the team, and the identifiers that tie them, in the order of their keys.
-
-    Edges have their `strength` at `now_ms`; a tie that an analyst demands has more than 1.
-    """
-    import igraph
-
-    members = np.array(team, np.int32)
-    places, idents = living_ties(graph.users.links, graph.links, members, now_ms)
-    found, vertex = np.unique(idents, return_inverse=True)
-    rank = np.empty(len(found), np.int64)
-    rank[np.lexsort((graph.keys.low[found], graph.keys.high[found]))] = np.arange(len(found))
-    strengths: dict[tuple[int, int], float] = {}
-    for place, ident, to in zip(places.tolist(), idents.tolist(), (len(team) + rank[vertex]).tolist(), strict=True):
-        strengths[place, to] = _strength(graph, team[place], ident, now_ms)
-    place_of = {user: place for place, user in enumerate(team)}
-    for a, b in ties.soft_pairs(graph, team, now_ms):
-        if a in place_of and b in place_of:
-            strengths[_ordered(place_of[a], place_of[b])] = _soft_strength(graph, ties, a, b, now_ms)
-    for a, b in ties.together:
-        if a in place_of and b in place_of:
-            strengths[_ordered(place_of[a], place_of[b])] = _MUST
-    edges = sorted(strengths)
-    network = igraph.Graph(n=len(team) + len(found), edges=edges)
-    network.es["strength"] = [strengths[edge] for edge in edges]
-    return network
-
-
-def _strength(graph: HotGraph, user: int, ident: int, now_ms: int) -> float:
-    """Returns the strength of a link now."""
-    kind = EntityKind(int(graph.idents.kind[ident])).label
-    idle_ms = max(0, now_ms - _last_uses(graph, user)[ident])
-    return graph.policy.strength(kind, int(graph.idents.degree[ident]), idle_ms)
-
-
-def _soft_strength(graph: HotGraph, ties: Ties, a: int, b: int, now_ms: int) -> float:
-    """Returns noisy-OR over the weak identifiers that two users share."""
-    ours, theirs = _last_uses(graph, a), _last_uses(graph, b)
-    none = 1.0
-    for strength in sorted(
-        graph.policy.strength(
-            EntityKind(int(graph.idents.kind[ident])).label,
-            int(graph.idents.degree[ident]),
-            max(0, now_ms - min(ours[ident], theirs[ident])),
-        )
-        for ident in ours.keys() & theirs.keys()
-        if ties.makes_soft_ties(graph, ident)
-    ):
-        none *= 1.0 - strength
-    return 1.0 - none
-
-
-def _last_uses(graph: HotGraph, user: int) -> Mapping[int, int]:
-    """Returns when a user last used each identifier, in ms."""
-    uses = {}
-    slot = int(graph.users.links[user])
-    while slot >= 0:
-        uses[int(graph.links.ident[slot])] = int(graph.links.last_ms[slot])
-        slot = int(graph.links.next_of_user[slot])
-    return uses
-
-
-def _ordered(a: int, b: int) -> tuple[int, int]:
-    return min(a, b), max(a, b)
+    return user_parts(network, team), Cut(pair, len(cut.cut), strength)

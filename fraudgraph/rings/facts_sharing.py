@@ -207,15 +207,22 @@ def drop_addresses(view: RingView) -> Iterator[Draft]:
 
 def bridges(view: RingView) -> Iterator[Draft]:
     """What the ring falls apart without; at most the three that part most."""
+    names = {i.name: i.called for i in view.identifiers}
+    bonds = {constraint: (a, b) for a, b, constraint in view.snapshot.together}
     for cut in stress_test(view)[:MAX_CUTS]:
-        names = {i.name: i.called for i in view.identifiers}
-        subject = names[cut.identifier] if cut.identifier is not None else f"account {cut.user_id}"
+        if cut.constraint is not None:
+            subject = f"{cut.constraint}, by which an analyst ties {listed(bonds[cut.constraint])}"
+        elif cut.identifier is not None:
+            subject = names[cut.identifier]
+        else:
+            subject = f"account {cut.user_id}"
         yield Draft(
             f"Without {subject}, the ring falls into {parts(cut.parts)}.",
             weighed(0.1 * cut.apart / view.size),
             {
                 "identifier": cut.identifier,
                 "user_id": cut.user_id,
+                "constraint": cut.constraint,
                 "parts": cut.parts,
             },
         )
@@ -227,5 +234,5 @@ KINDS = (
     FactKind("device-farm", device_farms, ("identifier",)),
     FactKind("shared-identifier", shared_identifiers, ("identifier",)),
     FactKind("drop-address", drop_addresses, ("identifier",)),
-    FactKind("bridge", bridges, ("identifier", "user_id")),
+    FactKind("bridge", bridges, ("identifier", "user_id", "constraint")),
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.types import I32
-from fraudgraph.rings.cut import tie_network
+from fraudgraph.rings.network import tie_network, user_parts
 from fraudgraph.rings.ties import Ties
 
 _FEWEST = 2
@@ -34,7 +34,5 @@ def parts_without_weak_bridges(graph: HotGraph, ties: Ties, team: I32, now_ms: i
         if min(sides) >= _FEWEST:
             weak.append(edge)
     network.delete_edges(weak)
-    parts: dict[int, list[int]] = {}
-    for user, part in zip(members, network.connected_components().membership, strict=False):
-        parts.setdefault(part, []).append(user)
-    return [np.array(part, np.int32) for part in sorted(parts.values(), key=lambda part: (-len(part), part))]
+    parts = user_parts(network, members)
+    return [np.array(part, np.int32) for part in sorted(parts, key=lambda part: (-len(part), part))]

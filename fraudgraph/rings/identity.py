@@ -15,7 +15,7 @@ from fraudgraph.rings.components import Components
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step in a ring's life: `born, grew, shrank, merged, split, closed`, with its sizes before and after.
+    """One step in a ring's life: `born, grew, shrank, merged, split, dormant, revived, closed`, with its sizes.
 
     `other` is the ring that it merged into or split from.
     """
@@ -35,12 +35,14 @@ class RingMoves:
         alive: serial -> members in ascending order, of every living ring that the batch touched.
         reshaped: those among them whose members changed.
         ended: serials that live no more -> the ring that they went into, or None.
+        former: serial -> members before, of every ring whose members were looked at anew.
         steps: what happened, in canonical order.
     """
 
     alive: dict[int, I32] = field(default_factory=dict)
     reshaped: set[int] = field(default_factory=set)
     ended: dict[int, int | None] = field(default_factory=dict)
+    former: dict[int, I32] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
 
@@ -112,7 +114,8 @@ class RingRegister:
         largest_of: dict[int, int] = {}
         for _, serial, place in sorted(shares):
             largest_of.setdefault(serial, place)
-        sizes_before = {serial: len(self.members[serial]) for serial in before}
+        moves.former = {serial: self.members[serial] for serial in before}
+        sizes_before = {serial: len(team) for serial, team in moves.former.items()}
         for team in teams:
             user_ring[team] = -1
         for place, team in enumerate(named):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from fraudgraph.errors import UsageError
@@ -58,7 +60,7 @@ class LinkReader(Protocol[E]):
 
 @dataclass(frozen=True, slots=True)
 class PathUse:
-    """One account's use of an identifier on the path."""
+    """One account's use of an identifier on the path; times are -1 where there is none."""
 
     user_id: str
     first_ms: int
@@ -69,12 +71,13 @@ class PathUse:
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """Two accounts joined by one identifier.
+    """Two accounts joined by one identifier, or by an analyst.
 
     Attributes:
-        kind, key, mask: the identifier; `key` is its pseudonym in hex.
+        kind, key, mask: the identifier; `key` is its pseudonym in hex. Of an analyst's tie USER, "" and "".
         users: accounts that use it in all.
-        near, far: its use by the account nearer to the start, and by the next one.
+        near, far: its use by the account nearer to the start, and by the next one; by nobody where an analyst ties.
+        constraint: the analyst's constraint that ties the two, "" where an identifier does.
     """
 
     kind: EntityKind
@@ -83,10 +86,11 @@ class PathStep:
     users: int
     near: PathUse
     far: PathUse
+    constraint: str = ""
 
     @property
     def strength(self) -> float:
-        """Product of both links' strengths, in [0, 1]."""
+        """Product of both links' strengths, in [0, 1]; 1 where an analyst ties the two."""
         return self.near.strength * self.far.strength
 
 
@@ -145,6 +149,7 @@ def link_path(
     max_degree: int = 256,
     max_users: int = 20_000,
     benign: Collection[str] = (),
+    together: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> LinkSearch:
     """Returns the path between two accounts with the largest product of strengths; of equals the shorter.
 
@@ -158,6 +163,7 @@ def link_path(
         max_degree: an identifier with more users is not followed, below the policy's own limit of its kind.
         max_users: accounts to look at before giving up.
         benign: pseudonyms in hex of identifiers that tie nobody by an analyst's word.
+        together: pairs of accounts that an analyst tied -> the constraint that says so; such a step has strength 1.
 
     Raises:
         UsageError: an account is unknown, or both are the same.
@@ -167,7 +173,7 @@ def link_path(
     for which, user_id in (("first", user_a), ("second", user_b)):
         if reader.find(EntityKind.USER, user_id) is None:
             raise UsageError(f"the {which} account is not in the store", do="Check the user id, as the shop writes it.")
-    steps_of = _Steps(reader, policy, as_of_ms, max_degree, benign)
+    steps_of = _Steps(reader, policy, as_of_ms, max_degree, benign, together)
     best: dict[tuple[str, int], float] = {(user_a, 0): 0.0}
     queue: list[tuple[float, int, str, tuple[PathStep, ...]]] = [(0.0, 0, user_a, ())]
     cheapest_steps: dict[str, int] = {}
@@ -191,21 +197,38 @@ def link_path(
     return LinkSearch(None, steps_of.not_followed(), len(cheapest_steps), False)
 
 
+def _bound(user_id: str) -> PathUse:
+    return PathUse(user_id, first_ms=-1, last_ms=-1, count=0, strength=1.0)
+
+
 class _Steps(Generic[E]):
     """Steps from an account to accounts that share an identifier, with the caps; remembers what it left out."""
 
     def __init__(
-        self, reader: LinkReader[E], policy: LinkPolicy, as_of_ms: int, max_degree: int, benign: Collection[str]
+        self,
+        reader: LinkReader[E],
+        policy: LinkPolicy,
+        as_of_ms: int,
+        max_degree: int,
+        benign: Collection[str],
+        together: Mapping[tuple[str, str], str],
     ) -> None:
         self._reader = reader
         self._policy = policy
         self._as_of_ms = as_of_ms
         self._max_degree = max_degree
         self._benign = benign
+        self._bonds: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for (a, b), constraint in sorted(together.items()):
+            self._bonds[a].append((b, constraint))
+            self._bonds[b].append((a, constraint))
         self._left_out: dict[tuple[EntityKind, str], NotFollowed] = {}
 
     def __call__(self, user_id: str) -> list[PathStep]:
-        found = []
+        found = [
+            PathStep(EntityKind.USER, "", "", 2, _bound(user_id), _bound(other), constraint)
+            for other, constraint in self._bonds.get(user_id, ())
+        ]
         for entity, first_ms, last_ms, count in self._reader.identifiers_of(user_id):
             strength = self._strength(entity, last_ms)
             if not self._follows(entity, strength):

@@ -16,7 +16,7 @@ from fraudgraph.graph.types import F64, I64
 from fraudgraph.graph.users import COUNTS
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.snapshot import RingSnapshot
-from fraudgraph.rings.ties import tie_tables
+from fraudgraph.rings.tie_tables import tie_tables
 
 
 def remeasure(snapshot: RingSnapshot, policy: LinkPolicy, watch: Watch) -> tuple[F64, I64]:

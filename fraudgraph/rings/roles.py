@@ -78,7 +78,9 @@ def _ways(through: dict[str, set[str]]) -> str:
 
 
 def _neighbours(view: RingView) -> dict[str, dict[str, set[str]]]:
-    """Returns per member and identifier (or identifiers together, for a soft tie) the members tied by it."""
+    """Returns per member and identifier (or identifiers together, for a soft tie, or an analyst's constraint) the
+    members tied by it.
+    """
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for identifier in view.shared:
         tied = {x.user_id for x in identifier.links if x.ties and not x.hub}
@@ -89,6 +91,10 @@ def _neighbours(view: RingView) -> dict[str, dict[str, set[str]]]:
         name = " with ".join(tie.identifiers)
         found[tie.user_a][name].add(tie.user_b)
         found[tie.user_b][name].add(tie.user_a)
+    for a, b, constraint in view.snapshot.together:
+        name = f"an analyst's word ({constraint})"
+        found[a][name].add(b)
+        found[b][name].add(a)
     return found
 
 

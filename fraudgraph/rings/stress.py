@@ -17,17 +17,19 @@ Node = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What one account or identifier holds together.
+    """What one account, one identifier or one tie of an analyst holds together.
 
     Attributes:
-        user_id: the account, or None where it is an identifier.
-        identifier: the short name, or None where it is an account.
+        user_id: the account, or None where it is something else.
+        identifier: the short name, or None where it is something else.
         parts: sizes in accounts of what remains without it, largest first.
+        constraint: the analyst's constraint, or None where it is something else.
     """
 
     user_id: str | None
     identifier: str | None
     parts: tuple[int, ...]
+    constraint: str | None = None
 
     @property
     def apart(self) -> int:
@@ -67,7 +69,11 @@ def soft_ties(view: RingView, without: str | None = None) -> tuple[SoftTie, ...]
 
 
 def tie_graph(view: RingView, without: str | None = None) -> dict[Node, set[Node]]:
-    """Returns the ring's ties: members to identifiers (hard), members to members (soft, or by an analyst's word)."""
+    """Returns the ring's ties: members to identifiers (hard), members to members (soft, or by an analyst's word).
+
+    Args:
+        without: the short name of an identifier, or an analyst's constraint, to leave out.
+    """
     graph: dict[Node, set[Node]] = {("user", user_id): set() for user_id in view.users}
     edges: list[tuple[Node, Node]] = [
         (("user", link.user_id), ("identifier", identifier.name))
@@ -77,7 +83,7 @@ def tie_graph(view: RingView, without: str | None = None) -> dict[Node, set[Node
         if link.ties and not link.hub
     ]
     edges += [(("user", t.user_a), ("user", t.user_b)) for t in soft_ties(view, without)]
-    edges += [(("user", a), ("user", b)) for a, b, _ in view.snapshot.together]
+    edges += [(("user", a), ("user", b)) for a, b, constraint in view.snapshot.together if constraint != without]
     for a, b in edges:
         graph.setdefault(a, set()).add(b)
         graph.setdefault(b, set()).add(a)
@@ -138,7 +144,9 @@ def articulation_points(graph: Mapping[Node, Iterable[Node]]) -> set[Node]:
 
 
 def stress_test(view: RingView) -> tuple[Cut, ...]:
-    """Returns the accounts and identifiers without which the ring falls apart, the one that parts most first."""
+    """Returns the accounts, identifiers and ties of analysts without which the ring falls apart, the one that parts
+    most first.
+    """
     graph = tie_graph(view)
     whole = part_sizes(graph)
     cuts = []
@@ -152,5 +160,11 @@ def stress_test(view: RingView) -> tuple[Cut, ...]:
         parts = part_sizes(tie_graph(view, without=name))
         if len(parts) > len(whole):
             cuts.append(Cut(None, name, parts))
-    unique = {(c.user_id, c.identifier): c for c in cuts}
-    return tuple(sorted(unique.values(), key=lambda c: (-c.apart, c.identifier or "", c.user_id or "")))
+    for _, _, constraint in view.snapshot.together:
+        parts = part_sizes(tie_graph(view, without=constraint))
+        if len(parts) > len(whole):
+            cuts.append(Cut(None, None, parts, constraint))
+    unique = {(c.user_id, c.identifier, c.constraint): c for c in cuts}
+    return tuple(
+        sorted(unique.values(), key=lambda c: (-c.apart, c.identifier or "", c.user_id or "", c.constraint or ""))
+    )

@@ -16,19 +16,15 @@ constraint ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
-from fraudgraph.durations import DAY_MS
-from fraudgraph.events.kinds import EntityKind
-from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
+from fraudgraph.graph.hot import GraphChange, HotGraph, distinct
 from fraudgraph.graph.interning import grown
-from fraudgraph.graph.links import Links, find_slot
-from fraudgraph.graph.policy import LinkPolicy, band
-from fraudgraph.graph.types import F64, I32, I64, Bool, Int
-from fraudgraph.kernels import njit
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.graph.types import I32
 from fraudgraph.rings.forest import (
     Forest,
     collect_tree,
@@ -40,65 +36,25 @@ from fraudgraph.rings.forest import (
     reserve_nodes,
     scatter_tree,
 )
+from fraudgraph.rings.retie import TieLists, retie, tie_hard
+from fraudgraph.rings.soft import makes_soft_ties, soft_ties, tie_softly
+from fraudgraph.rings.tie_tables import tie_tables
 
-_IP = int(EntityKind.IP)
-# Codes in `Idents.hold_ms` of identifiers that do not tie, so that what they were before is known.
-_LONE, _HUB, _WIDE, _BENIGN = -1, -2, -3, -4
 
-
-class TieTables(NamedTuple):
-    """The link policy as arrays for kernels.
+@dataclass(slots=True)
+class TieNews:
+    """What the last update did to ties, beside the passing of time.
 
     Attributes:
-        hold_ms: `[kinds, max_hub + 2]` how long a link ties after its last use, by active users; 0 not at all.
-        rarity: `[kinds, max_hub + 2]` prior x rarity by active users; 0 for hubs.
-        limit: `[kinds]` the most users of an identifier that is no hub.
-        weak: `[kinds]` whether the kind makes soft ties.
-        ttl_ms: `[kinds]`.
-        locality: `[64]` factor per band of idle time.
-        locality_ms: the first band's width.
-        theta: the least strength of a tie.
-        max_pair_users: the most users of an identifier that makes soft ties.
+        fresh: slots of links that tie, and did not before.
+        stopped: identifiers that tied and now tie nobody: too many users, or an analyst's word.
+        bound, parted: pairs of users whom an analyst ties anew, or no longer.
     """
 
-    hold_ms: I64
-    rarity: F64
-    limit: I64
-    weak: Bool
-    ttl_ms: I64
-    locality: F64
-    locality_ms: Int
-    theta: Int
-    max_pair_users: Int
-
-
-def tie_tables(policy: LinkPolicy) -> TieTables:
-    """Returns the tables of a policy."""
-    widest = max(kind.hub_users for kind in policy.kinds.values()) + 2
-    kinds = len(EntityKind)
-    hold, rarity = np.zeros((kinds, widest), np.int64), np.zeros((kinds, widest), np.float64)
-    limit, weak = np.zeros(kinds, np.int64), np.zeros(kinds, np.bool_)
-    ttl_ms = np.zeros(kinds, np.int64)
-    for name, kind in policy.kinds.items():
-        row = EntityKind[name.upper()]
-        limit[row], weak[row] = kind.hub_users, policy.is_weak(name)
-        ttl_ms[row] = kind.ttl_days * DAY_MS
-        for users in range(1, kind.hub_users + 1):
-            hold[row, users] = policy.hold_ms(name, users)
-            rarity[row, users] = kind.prior * policy.rarity_per_band ** band(users)
-    # Python's own power, as in the definition: numpy's may differ in the last bit.
-    locality = np.array([policy.locality_per_band**step for step in range(64)])
-    return TieTables(
-        hold,
-        rarity,
-        limit,
-        weak,
-        ttl_ms,
-        locality,
-        policy.locality_days * DAY_MS,
-        policy.theta,
-        policy.max_pair_users,
-    )
+    fresh: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    stopped: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    bound: list[tuple[int, int]] = field(default_factory=list)
+    parted: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Ties:
@@ -109,6 +65,7 @@ class Ties:
         self.forest: Forest = new_forest(2048)
         self._soft = np.zeros(1024, np.bool_)
         self.together: dict[tuple[int, int], int] = {}
+        self.news = TieNews()
 
     def update(
         self,
@@ -129,11 +86,16 @@ class Ties:
         ended = self._cut(now_ms)
         parted = [pair for pair, until in self.together.items() if together.get(pair, 0) < until and until > now_ms]
         joined = [pair for pair, until in together.items() if self.together.get(pair, 0) < until]
+        self.news = TieNews(
+            bound=[pair for pair in joined if pair not in self.together],
+            parted=[pair for pair in self.together if pair not in together],
+        )
         self.together = dict(together)
         for a, b in joined:
             insert_tie(self.forest, 2 * a, 2 * b, together[a, b])
         bound = np.array([2 * user for pair in (*parted, *joined) for user in pair], np.int32)
-        loosened = np.array([user for pair in parted for user in pair], np.int32)
+        # Ties outlive no link but those of an account that is erased, so nothing else would cut them.
+        loosened = np.concatenate((np.array([u for pair in parted for u in pair], np.int32), change.erased))
         touched = self._retie(graph, change.idents, change.links, loosened, now_ms)
         return np.concatenate((ended, touched, bound, 2 * change.users))
 
@@ -149,18 +111,20 @@ class Ties:
         change = GraphChange(slots, none, idents, none, none, [], [], none, none)
         self.update(graph, change, now_ms, together)
 
-    def soft_pairs(self, graph: HotGraph, users: list[int], now_ms: int) -> set[tuple[int, int]]:
-        """Returns the pairs (lower id, higher id) of users in a living soft tie that has one of these users."""
+    def soft_pairs(self, graph: HotGraph, users: list[int], now_ms: int) -> dict[tuple[int, int], float]:
+        """Returns the pairs (lower id, higher id) of users in a living soft tie that has one of these users -> strength
+        at `now_ms`.
+        """
         return {
-            (min(user, other), max(user, other))
+            (min(user, other), max(user, other)): strength
             for user in users
             if self._soft[user]
-            for other, _ in soft_ties(self.tables, graph.links, graph.idents, graph.users.links, user, now_ms)
+            for other, _, strength in soft_ties(self.tables, graph.links, graph.idents, graph.users.links, user, now_ms)
         }
 
     def makes_soft_ties(self, graph: HotGraph, ident: int) -> bool:
         """Returns whether an identifier counts for soft ties now."""
-        return bool(_makes_soft_ties(self.tables, graph.idents, ident))
+        return bool(makes_soft_ties(self.tables, graph.idents, ident))
 
     def _cut(self, now_ms: int) -> I32:
         parts = []
@@ -178,9 +142,13 @@ class Ties:
         loosened = np.empty(room, np.int32)
         soft = np.empty(room, np.int32)
         renewed = np.empty(room, np.int32)
-        counts = np.zeros(4, np.int64)
-        retie(self.tables, links, columns, idents, slots, now_ms, self._soft, tied, loosened, soft, renewed, counts)
+        fresh = np.empty(room, np.bool_)
+        stopped = np.empty(len(idents), np.int32)
+        counts = np.zeros(5, np.int64)
+        lists = TieLists(tied, loosened, soft, renewed, fresh, stopped, counts)
+        retie(self.tables, links, columns, idents, slots, now_ms, self._soft, lists)
         renewed = renewed[: counts[3]]
+        self.news.fresh, self.news.stopped = renewed[fresh[: counts[3]]], stopped[: counts[4]]
         insert_ties(self.forest, 2 * links.user[renewed], 2 * links.ident[renewed] + 1, links.tie_ends_ms[renewed])
         nodes = [tied[: counts[0]]]
         if counts[2]:
@@ -231,277 +199,3 @@ class Ties:
                     insert_tie(self.forest, 2 * a, 2 * b, until)
         again: I32 = (2 * members).astype(np.int32)
         return again
-
-
-@njit(cache=True)
-def retie(
-    tables: TieTables,
-    links: Links,
-    idents: Idents,
-    changed: I32,
-    slots: I32,
-    now_ms: Int,
-    soft_users: Bool,
-    tied: I32,
-    loosened: I32,
-    soft: I32,
-    renewed: I32,
-    counts: I64,
-) -> None:
-    """Re-keys the hard ties of identifiers whose users changed and of used links; the forest is told by the caller.
-
-    Fills `tied` (user nodes with a new or longer tie, or with an identifier that became a hub or began to tie, or the
-    reverse), `loosened` (users whose ties must be made again), `soft` (users whose soft ties must be looked at) and
-    `renewed` (links with a new or longer tie), with `counts` `[4]` of each.
-    """
-    for ident in changed:
-        kind, degree = idents.kind[ident], idents.degree[ident]
-        if tables.weak[kind]:
-            _look_at_weak(tables, links, idents, ident, soft_users, tied, loosened, soft, counts)
-            continue
-        if degree < 2:
-            # A tie to an identifier of one user joins nobody; looked at again when a second one comes.
-            before = idents.hold_ms[ident]
-            idents.hold_ms[ident] = _LONE
-            _note_change(links, idents, ident, before, tied, counts)
-            continue
-        hold = _HUB if degree > tables.limit[kind] else tables.hold_ms[kind, degree]
-        if idents.benign[ident]:
-            hold = _BENIGN
-        before = idents.hold_ms[ident]
-        if hold == before:
-            continue
-        idents.hold_ms[ident] = hold
-        _note_change(links, idents, ident, before, tied, counts)
-        slot = idents.links[ident]
-        while slot >= 0:
-            _rekey(links, slot, max(hold, 0), now_ms, tied, loosened, renewed, counts)
-            slot = links.next_of_ident[slot]
-    for slot in slots:
-        ident = links.ident[slot]
-        kind, degree = idents.kind[ident], idents.degree[ident]
-        if degree < 2:
-            continue
-        if tables.weak[kind]:
-            if degree <= tables.max_pair_users:
-                soft[counts[2]] = links.user[slot]
-                counts[2] += 1
-        elif idents.hold_ms[ident] > 0:
-            _rekey(links, slot, idents.hold_ms[ident], now_ms, tied, loosened, renewed, counts)
-
-
-@njit(cache=True)
-def _look_at_weak(
-    tables: TieTables,
-    links: Links,
-    idents: Idents,
-    ident: Int,
-    soft_users: Bool,
-    tied: I32,
-    loosened: I32,
-    soft: I32,
-    counts: I64,
-) -> None:
-    """Lists the users of a weak identifier whose rarity changed; hold_ms keeps its band, counted down from 64."""
-    kind, degree = idents.kind[ident], idents.degree[ident]
-    was = idents.hold_ms[ident]
-    code = np.int64(_LONE)
-    if idents.benign[ident]:
-        code = np.int64(_BENIGN)
-    elif degree > tables.limit[kind]:
-        code = np.int64(_HUB)
-    elif degree > tables.max_pair_users:
-        code = np.int64(_WIDE)
-    elif degree >= 2:
-        code = np.int64(64)
-        while degree > 1:
-            degree = (degree + 1) >> 1
-            code -= 1
-    idents.hold_ms[ident] = code
-    _note_change(links, idents, ident, was, tied, counts)
-    before: Int = max(was, 0)
-    now_in: Int = max(code, 0)
-    if now_in == before:
-        return
-    slot = idents.links[ident]
-    while slot >= 0:
-        user = links.user[slot]
-        if now_in > 0:
-            soft[counts[2]] = user
-            counts[2] += 1
-        if before > now_in and soft_users[user]:
-            loosened[counts[1]] = user
-            counts[1] += 1
-        slot = links.next_of_ident[slot]
-
-
-@njit(cache=True)
-def _note_change(links: Links, idents: Idents, ident: Int, was: Int, tied: I32, counts: I64) -> None:
-    """Lists the users of an identifier that became a hub or began to tie, or the reverse: they look different now."""
-    code = idents.hold_ms[ident]
-    if (was in (_HUB, _BENIGN)) == (code in (_HUB, _BENIGN)) and (was > 0) == (code > 0):
-        return
-    slot = idents.links[ident]
-    while slot >= 0:
-        tied[counts[0]] = 2 * links.user[slot]
-        counts[0] += 1
-        slot = links.next_of_ident[slot]
-
-
-@njit(cache=True)
-def _rekey(
-    links: Links, slot: Int, hold_ms: Int, now_ms: Int, tied: I32, loosened: I32, renewed: I32, counts: I64
-) -> None:
-    ends: Int = links.last_ms[slot] + hold_ms
-    if hold_ms == 0 or ends <= now_ms:
-        ends = -1
-    before: Int = links.tie_ends_ms[slot]
-    if before <= now_ms:
-        before = -1
-    links.tie_ends_ms[slot] = ends
-    if ends > before:
-        tied[counts[0]] = 2 * links.user[slot]
-        counts[0] += 1
-        renewed[counts[3]] = slot
-        counts[3] += 1
-    elif ends < before:
-        loosened[counts[1]] = links.user[slot]
-        counts[1] += 1
-
-
-@njit(cache=True)
-def tie_hard(forest: Forest, links: Links, user_head: I32, users: I32, now_ms: Int) -> None:
-    """Inserts the living hard ties of users."""
-    for user in users:
-        slot = user_head[user]
-        while slot >= 0:
-            if links.tie_ends_ms[slot] > now_ms:
-                insert_tie(forest, 2 * user, 2 * links.ident[slot] + 1, links.tie_ends_ms[slot])
-            slot = links.next_of_user[slot]
-
-
-@njit(cache=True)
-def tie_softly(
-    tables: TieTables,
-    forest: Forest,
-    links: Links,
-    idents: Idents,
-    user_head: I32,
-    users: I32,
-    now_ms: Int,
-    soft_users: Bool,
-    joined: Bool,
-) -> None:
-    """Inserts the soft ties of users; `joined` `[n]` says who has one."""
-    for i in range(len(users)):
-        user = users[i]
-        for other, ends in soft_ties(tables, links, idents, user_head, user, now_ms):
-            insert_tie(forest, 2 * user, 2 * other, ends)
-            soft_users[user] = True
-            soft_users[other] = True
-            joined[i] = True
-
-
-@njit(cache=True)
-def soft_ties(tables: TieTables, links: Links, idents: Idents, user_head: I32, user: Int, now_ms: Int) -> Int:
-    """Returns (other user, end) of each soft tie of a user, with repeats."""
-    found = [(np.int32(0), np.int64(0)) for _ in range(0)]
-    room = 0
-    slot = user_head[user]
-    while slot >= 0:
-        room += _makes_soft_ties(tables, idents, links.ident[slot])
-        slot = links.next_of_user[slot]
-    shared = _Shared(np.empty(room, np.float64), np.empty(room, np.int64), np.empty(room, np.int64))
-    mine = user_head[user]
-    while mine >= 0:
-        ident = links.ident[mine]
-        if idents.kind[ident] != _IP and _makes_soft_ties(tables, idents, ident):
-            slot = idents.links[ident]
-            while slot >= 0:
-                other = links.user[slot]
-                if other != user:
-                    n, solid_until = _shared_weak(tables, links, idents, user_head, user, other, shared)
-                    ends = min(_soft_end(tables, shared, n, now_ms), solid_until)
-                    if ends > now_ms:
-                        found.append((np.int32(other), np.int64(ends)))
-                slot = links.next_of_ident[slot]
-        mine = links.next_of_user[mine]
-    return found
-
-
-@njit(cache=True, inline="always")
-def _makes_soft_ties(tables: TieTables, idents: Idents, ident: Int) -> Int:
-    kind, degree = idents.kind[ident], idents.degree[ident]
-    if idents.benign[ident]:
-        return False
-    return tables.weak[kind] and degree >= 2 and degree <= min(tables.max_pair_users, tables.limit[kind])
-
-
-class _Shared(NamedTuple):
-    """Weak identifiers that two users share, in canonical order: base strength, idle since, end.
-
-    `strength` `[n]` float64, `since_ms`, `until_ms` `[n]` int64.
-    """
-
-    strength: F64
-    since_ms: I64
-    until_ms: I64
-
-
-@njit(cache=True)
-def _shared_weak(
-    tables: TieTables, links: Links, idents: Idents, user_head: I32, user: Int, other: Int, shared: _Shared
-) -> Int:
-    """Fills `shared`; returns how many, and the latest end among those that are not IPs.
-
-    They are sorted, because a product of floats in another order may differ in its last bit.
-    """
-    n = 0
-    solid_until = np.int64(0)
-    slot = user_head[user]
-    while slot >= 0:
-        ident = links.ident[slot]
-        theirs = find_slot(links, other, ident) if _makes_soft_ties(tables, idents, ident) else -1
-        if theirs >= 0:
-            kind = idents.kind[ident]
-            strength = tables.rarity[kind, idents.degree[ident]]
-            since = min(links.last_ms[slot], links.last_ms[theirs])
-            until = since + tables.ttl_ms[kind]
-            if kind != _IP:
-                solid_until = max(solid_until, until)
-            j = n
-            while j > 0 and (shared.strength[j - 1], shared.since_ms[j - 1], shared.until_ms[j - 1]) > (
-                strength,
-                since,
-                until,
-            ):
-                shared.strength[j] = shared.strength[j - 1]
-                shared.since_ms[j] = shared.since_ms[j - 1]
-                shared.until_ms[j] = shared.until_ms[j - 1]
-                j -= 1
-            shared.strength[j], shared.since_ms[j], shared.until_ms[j] = strength, since, until
-            n += 1
-        slot = links.next_of_user[slot]
-    return n, solid_until
-
-
-@njit(cache=True)
-def _soft_end(tables: TieTables, shared: _Shared, n: Int, now_ms: Int) -> Int:
-    """Returns the moment at which noisy-OR falls below theta, at or before `now_ms` where it already has."""
-    at: Int = now_ms
-    while True:
-        none: Int = 1.0
-        following: Int = np.int64(np.iinfo(np.int64).max)
-        for j in range(n):
-            if shared.until_ms[j] <= at:
-                continue
-            width: Int = tables.locality_ms
-            step: Int = 0
-            while at - shared.since_ms[j] > width:
-                width *= 2
-                step += 1
-            none *= 1.0 - shared.strength[j] * tables.locality[step]
-            following = min(following, shared.since_ms[j] + width + 1, shared.until_ms[j])
-        if 1.0 - none < tables.theta:
-            return at
-        at = following

@@ -67,6 +67,8 @@ class Log:
         if step.what in ("grew", "shrank"):
             assert (step.users_after > step.users_before) == (step.what == "grew")
             self.sizes[step.serial] = step.users_after
+        elif step.what in ("dormant", "revived"):
+            assert step.users_after == step.users_before
         else:
             assert step.what in ("merged", "closed")
             assert (step.what == "merged") == (step.other is not None)

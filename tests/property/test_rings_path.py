@@ -175,3 +175,16 @@ def test_unknown_and_equal_accounts_are_refused_without_naming_them() -> None:
     assert "secret" not in str(refused.value)
     with pytest.raises(UsageError, match="same account"):
         search(reader, "a", "a")
+
+
+def test_a_pair_tied_by_an_analyst_counts_as_such_and_says_so() -> None:
+    reader = Reader(
+        {(user, EntityKind.DEVICE, f"d {user}"): NOW for user in "abc"} | {("c", EntityKind.CARD, "c"): NOW}
+    )
+    assert search(reader, "a", "b").path is None
+    together = {("a", "c"): "C000002", ("b", "c"): "C000005"}
+    path = link_path(reader, POLICY, "a", "b", as_of_ms=NOW, together=together).path
+    assert path is not None
+    assert [step.constraint for step in path.steps] == ["C000002", "C000005"]
+    assert [(step.near.user_id, step.far.user_id) for step in path.steps] == [("a", "c"), ("c", "b")]
+    assert path.strength == 1.0
