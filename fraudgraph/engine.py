@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.book import CaseBook
 from fraudgraph.cases.decisions import OPEN
 from fraudgraph.cases.desk import CaseDesk
+from fraudgraph.cases.promotion import take_promotions
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.clock import ClockRules, EventClock
@@ -21,16 +21,13 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool
-from fraudgraph.rings.causes import Causes
 from fraudgraph.rings.components import ComponentFinder, largest_component
 from fraudgraph.rings.cut import Splitter
-from fraudgraph.rings.facts_words import date
 from fraudgraph.rings.forest import NEVER
 from fraudgraph.rings.fragile import parts_without_weak_bridges
-from fraudgraph.rings.identity import RingMoves, RingRegister, ring_name, ring_serial
+from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
-from fraudgraph.rings.quiet import QuietRings
 from fraudgraph.rings.ties import Ties
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.port import RingScorer, RingScores
@@ -48,6 +45,7 @@ class EngineRules:
         warmup_days: so long after its first event a stream without sign-ups shows everybody for the first time.
         score_epsilon: a member's probability that moved less is not written again.
         second_reader: a confirmed verdict counts only once a second author says the same.
+        rescored_rings: the most rings of a commit that are scored again because another model scored them last.
     """
 
     clock: ClockRules = field(default_factory=ClockRules)
@@ -59,10 +57,7 @@ class EngineRules:
     warmup_days: int = 14
     score_epsilon: float = 0.01
     second_reader: bool = False
-
-
-RESCORED: Final = 256
-"""Rings of a commit that are scored again because another model scored them last."""
+    rescored_rings: int = 256
 
 
 @dataclass(slots=True)
@@ -112,7 +107,6 @@ class Engine:
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
-        self._quiet = QuietRings(rules.priority.dormant_days * DAY_MS)
         self._started_ms: int | None = None
         self.rows: dict[int, RingRow] = {}
         self._chances: dict[int, F64] = {}
@@ -163,7 +157,6 @@ class Engine:
             self.graph.users.ring,
         )
         self.rows = {ring_serial(row.ring_id): row for row in state.rings}
-        self._quiet.restore(((serial, row.last_seen_ms) for serial, row in self.rows.items()), state.watermark_ms)
         self._note_outdated(self.rows)
 
     def export(self) -> StoredState:
@@ -209,17 +202,21 @@ class Engine:
         """
         self.commit += 1
         latest_ms = self.latest_ms
-        before_ms = self._clock.watermark_ms
         admission = self._clock.admit(batch, backfill=backfill, positions=self._positions)
         batch = admission.batch
         accepted = admission.accepted
         now_ms = admission.watermark_ms
-        taken = self._desk.take(admission.commands, now_ms)
+        promotions = take_promotions(admission.commands, self.serving, self.cases)
+        taken = self._desk.take(promotions.others, now_ms)
         watch = self.watch
         change = self.graph.apply(batch, accepted, now_ms, taken.change.labels)
         marked, bonds = self._desk.constrain(now_ms)
         change.idents = distinct(np.concatenate((change.idents, marked)))
         moved = self.serving.update(self.graph, change)
+        if promotions.bundle is not None:
+            self.serving.promote(promotions.bundle, promotions.key, self.graph)
+            self._heard = {}
+            self._note_outdated(self.rows)
         nodes = self.ties.update(self.graph, change, now_ms, bonds.together)
         nodes = np.concatenate((nodes, self._desk.nodes_of(taken.change.users, bonds)))
         started_ms = self._started_ms
@@ -247,32 +244,22 @@ class Engine:
             seen_keys=admission.seen_keys,
             seen_ts_ms=admission.seen_ts_ms,
             labels=[*_labels(batch, accepted), *taken.change.labels],
-            dead_letters=[*batch.dead_letters, *admission.dead_letters, *taken.dead_letters],
+            dead_letters=[*batch.dead_letters, *admission.dead_letters, *promotions.dead_letters, *taken.dead_letters],
             decisions=list(taken.change.decisions.values()),
             constraints=list(taken.change.constraints.values()),
-            audit=taken.change.audit,
+            audit=[*promotions.audit, *taken.change.audit],
+            scorer_state=None if promotions.bundle is None else self.serving.state(),
             frozen=taken.change.frozen,
         )
         delta.started_ms = self._started_ms if self._started_ms != started_ms else None
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, moved, now_ms, delta)
-        causes = Causes(
-            self.graph,
-            self.ties,
-            splitter,
-            moves,
-            change,
-            batch,
-            bonds.users,
-            before_ms,
-            now_ms,
-            self.register.members,
-        )
-        delta.lineage = [*self._steps(moves, causes), *self._turns(moves, causes)]
+        delta.lineage = [self._lineage(step, splitter, now_ms) for step in moves.steps]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
-        return Outcome(delta, applied, admission.duplicates + taken.duplicates, taken.obeyed)
+        duplicates = admission.duplicates + promotions.duplicates + taken.duplicates
+        return Outcome(delta, applied, duplicates, promotions.obeyed + taken.obeyed)
 
     @property
     def watch(self) -> Watch:
@@ -368,7 +355,7 @@ class Engine:
         due: dict[int, I32] = {}
         if self._outdated:
             self._note_outdated(self._outdated)
-            due = {serial: teams[serial] for serial in self._outdated[:RESCORED]}
+            due = {serial: teams[serial] for serial in self._outdated[: self.rules.rescored_rings]}
         serials = distinct(self.graph.users.ring[moved])
         maybe = {serial: teams[serial] for serial in serials.tolist() if serial in teams}
         if maybe:
@@ -450,35 +437,18 @@ class Engine:
         judgement, _ = self._judge(*_in_a_row(rings))
         return bool(judgement.scores.probability.max() < alerts.min_probability)
 
-    def _steps(self, moves: RingMoves, causes: Causes) -> Iterator[LineageRow]:
-        """Yields what a commit did to rings, each step with what brought it."""
-        for step in moves.steps:
-            row = self.rows.get(step.serial)
-            recent = row is not None and step.what in ("born", "grew", "split")
-            yield LineageRow(
-                ring_id=ring_name(step.serial),
-                what=step.what,
-                at_ms=row.last_seen_ms if row is not None and recent else causes.now_ms,
-                users_before=step.users_before,
-                users_after=step.users_after,
-                other_ring_id=None if step.other is None else ring_name(step.other),
-                cause=causes.of(step),
-            )
-
-    def _turns(self, moves: RingMoves, causes: Causes) -> Iterator[LineageRow]:
-        """Yields which rings went quiet or woke by the end of a commit."""
-        seen = [(serial, self.rows[serial].last_seen_ms) for serial in moves.alive]
-        for turn in self._quiet.turn(moves.ended, seen, causes.before_ms, causes.now_ms):
-            team = self.register.members[turn.serial]
-            last_ms = self.rows[turn.serial].last_seen_ms
-            yield LineageRow(
-                ring_id=ring_name(turn.serial),
-                what="dormant" if turn.quiet else "revived",
-                at_ms=turn.at_ms,
-                users_before=len(team),
-                users_after=len(team),
-                cause=f"nobody in it was seen since {date(last_ms)}" if turn.quiet else "an account was seen again",
-            )
+    def _lineage(self, step: Step, splitter: Splitter, now_ms: int) -> LineageRow:
+        row = self.rows.get(step.serial)
+        at_ms = row.last_seen_ms if row is not None and step.what in ("born", "grew", "split") else now_ms
+        return LineageRow(
+            ring_id=ring_name(step.serial),
+            what=step.what,
+            at_ms=at_ms,
+            users_before=step.users_before,
+            users_after=step.users_after,
+            other_ring_id=None if step.other is None else ring_name(step.other),
+            cause=splitter.cause_of(self.register.members.get(step.serial)),
+        )
 
 
 def _in_a_row(teams: dict[int, I32]) -> tuple[I32, I64]:

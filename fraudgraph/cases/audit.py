@@ -23,7 +23,7 @@ class AuditRow:
         what: the command's name.
         subject: the decision or constraint.
         before, after: what it was and what it is now, in a few words.
-        content: digest of the decision or constraint as stored (`digest`).
+        content: digest of the decision or constraint as stored (`digest`); "" where there is none.
         previous: `hash` of the row before.
         hash: BLAKE2b-256 (RFC 7693) over all of the above as canonical JSON.
     """
@@ -85,6 +85,8 @@ def verify(rows: Iterable[AuditRow], contents: Mapping[str, str]) -> list[str]:
     for subject in sorted(contents.keys() | last.keys()):
         if subject not in last:
             wrong.append(f"{subject} has no row")
+        elif subject not in contents and not last[subject].content:
+            continue  # recorded nowhere else, as a promotion
         elif subject not in contents:
             wrong.append(f"{subject} of row {last[subject].number} is gone")
         elif contents[subject] != last[subject].content:
