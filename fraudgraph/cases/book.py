@@ -10,7 +10,7 @@ from typing import Protocol
 from fraudgraph.cases.audit import AuditHead, AuditRow, append, digest
 from fraudgraph.cases.constraints import Constraint, InForce, in_force
 from fraudgraph.cases.decisions import FREEZES, OPEN, Decision, RingStatus, label_key, label_of, status_of
-from fraudgraph.cases.orders import Constrain, Decide, Order, Remove, Undo
+from fraudgraph.cases.orders import Constrain, Decide, Forget, Order, Remove, Undo
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.rejected import Rejected
@@ -47,6 +47,10 @@ class Rings(Protocol):
         """Returns the living ring that a user is in."""
         ...
 
+    def knows(self, user_id: str) -> bool:
+        """Returns whether there is an account with this id."""
+        ...
+
     def existed(self, ring_id: str) -> bool:
         """Returns whether a ring has or had this id."""
         ...
@@ -62,6 +66,8 @@ class CaseChange:
         labels: of members; they arrive at the watermark.
         users: ids of users whose ring must be looked at again.
         frozen: decision -> ring whose evidence is to be kept.
+        forgotten: user id -> the name that stands in its place.
+        dead_letters_deleted: ids of those that were about them.
     """
 
     decisions: dict[str, Decision] = field(default_factory=dict)
@@ -70,6 +76,8 @@ class CaseChange:
     labels: list[LabelRow] = field(default_factory=list)
     users: set[str] = field(default_factory=set)
     frozen: dict[str, str] = field(default_factory=dict)
+    forgotten: dict[str, str] = field(default_factory=dict)
+    dead_letters_deleted: list[int] = field(default_factory=list)
 
 
 class CaseBook:
@@ -148,6 +156,8 @@ class CaseBook:
             self._undo(said, order, now_ms, change)
         elif isinstance(order, Constrain):
             self._constrain(said, order, now_ms, change)
+        elif isinstance(order, Forget):
+            self._forget(said, order, rings, change)
         else:
             self._remove(said, order, now_ms, change)
         self._keys.add(said.key)
@@ -236,6 +246,34 @@ class CaseBook:
         self._put_constraint(removed, change)
         self._record(said, "release", removed.constraint_id, str(removed.kind), "removed", removed, change)
 
+    def _forget(self, said: Said, order: Forget, rings: Rings, change: CaseChange) -> None:
+        """Puts another name in the account's place wherever it was written down, and takes the notes beside it away.
+
+        The rows of the audit stay as they are: they name accounts by digest only.
+        """
+        user_id = order.user_id
+        decisions = [d for d in self.decisions.values() if user_id in d.members or user_id in d.others]
+        constraints = [c for c in self.constraints.values() if user_id in (c.first, c.second)]
+        if not (decisions or constraints or rings.knows(user_id)):
+            raise _refuse("forget: no such account is known")
+        other = f"forgotten-{said.source.rpartition('@')[2]}"
+        change.forgotten[user_id] = other
+        change.dead_letters_deleted += order.dead_letters
+        self._labels.pop(user_id, None)
+        self._about.pop(user_id, None)
+        for decision in decisions:
+            members, others = (_renamed(users, user_id, other) for users in (decision.members, decision.others))
+            redacted = replace(decision, members=members, others=others, note="")
+            self.decisions[redacted.decision_id] = redacted
+            change.decisions[redacted.decision_id] = redacted
+            self._record(said, "forget", redacted.decision_id, "", other, redacted, change)
+        for constraint in constraints:
+            first, second = _renamed((constraint.first, constraint.second), user_id, other)
+            blank = replace(constraint, first=first, second=second, note="")
+            self._put_constraint(blank, change)
+            self._record(said, "forget", blank.constraint_id, "", other, blank, change)
+        self._record(said, "forget", other, "", order.reason, other, change)
+
     def _put(self, decision: Decision) -> None:
         self.decisions[decision.decision_id] = decision
         for user in decision.members:
@@ -280,7 +318,7 @@ class CaseBook:
         subject: str,
         before: str,
         after: str,
-        content: Decision | Constraint,
+        content: Decision | Constraint | str,
         change: CaseChange,
     ) -> None:
         row = append(
@@ -295,6 +333,10 @@ class CaseBook:
         )
         self.head = AuditHead(row.number, row.hash)
         change.audit.append(row)
+
+
+def _renamed(users: tuple[str, ...], user_id: str, other: str) -> tuple[str, ...]:
+    return tuple(sorted(other if user == user_id else user for user in users))
 
 
 def _refuse(detail: str) -> Rejected:

@@ -123,6 +123,10 @@ class CaseDesk:
         serial = -1 if user is None else int(self._graph.users.ring[user])
         return None if serial < 0 else ring_name(serial)
 
+    def knows(self, user_id: str) -> bool:
+        """Returns whether there is an account with this id."""
+        return user_id in self._graph.user_table.id_of
+
     def existed(self, ring_id: str) -> bool:
         """Returns whether a ring has or had this id."""
         return 0 < ring_serial(ring_id) < self._register.next_serial

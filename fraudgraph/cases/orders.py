@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from fraudgraph.cases.constraints import NEVER_MS
-from fraudgraph.cases.reasons import CONSTRAINT_REASONS, VERDICT_REASONS, ConstraintKind, Verdict
+from fraudgraph.cases.reasons import CONSTRAINT_REASONS, FORGET_REASONS, VERDICT_REASONS, ConstraintKind, Verdict
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, RejectReason
 from fraudgraph.events.rejected import Rejected
 from fraudgraph.events.schema import Command
@@ -20,6 +20,10 @@ MAX_NOTE: Final = 2_000
 MAX_USER_ID: Final = 256
 _RING_ID: Final = re.compile(r"^R\d{6,18}$")
 _PSEUDONYM: Final = re.compile(r"^[0-9a-f]{32}$")
+FORGET: Final = "forget"
+"""The one command whose arguments a store does not keep once it was obeyed."""
+MAX_LIST: Final = 1_000_000
+_NUMBERS: Final = msgspec.json.Decoder(list[int])
 _USERS: Final = msgspec.json.Decoder(list[str])
 
 
@@ -61,7 +65,20 @@ class Remove:
     constraint_id: str
 
 
-Order: TypeAlias = Decide | Undo | Constrain | Remove
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Erases an account: all that it did, and its name wherever somebody wrote it down.
+
+    Attributes:
+        dead_letters: ids of dead letters that are about it, found by whoever can open them.
+    """
+
+    user_id: str
+    reason: str
+    dead_letters: tuple[int, ...] = ()
+
+
+Order: TypeAlias = Decide | Undo | Constrain | Remove | Forget
 
 
 def write_order(order: Order) -> tuple[str, dict[str, str]]:
@@ -86,6 +103,12 @@ def write_order(order: Order) -> tuple[str, dict[str, str]]:
             "note": order.note,
             "until_ms": str(order.until_ms),
         }
+    if isinstance(order, Forget):
+        return FORGET, {
+            "user_id": order.user_id,
+            "reason": order.reason,
+            "dead_letters": msgspec.json.encode(order.dead_letters).decode(),
+        }
     return "release", {"constraint_id": order.constraint_id}
 
 
@@ -104,6 +127,8 @@ def read_order(command: Command) -> Order:
         return _constrain(given)
     if command.name == "release":
         return Remove(given.text("constraint_id"))
+    if command.name == FORGET:
+        return _forget(given)
     raise Rejected(RejectReason.UNKNOWN_COMMAND, f"command: {command.name} is not known")
 
 
@@ -157,6 +182,18 @@ def _users(given: _Arguments) -> tuple[str, ...]:
     if len(users) > MAX_MEMBERS or any(not 0 < len(user) <= MAX_USER_ID for user in users):
         raise given.refuse("members", f"are more than {MAX_MEMBERS}, or an id is empty or too long")
     return tuple(users)
+
+
+def _forget(given: _Arguments) -> Forget:
+    try:
+        letters = _NUMBERS.decode(given.text("dead_letters", longest=MAX_LIST, default="[]"))
+    except msgspec.DecodeError:
+        raise given.refuse("dead_letters", "are no list of numbers") from None
+    return Forget(
+        user_id=given.text("user_id", longest=MAX_USER_ID),
+        reason=given.one_of("reason", FORGET_REASONS),
+        dead_letters=tuple(letters),
+    )
 
 
 def _constrain(given: _Arguments) -> Constrain:

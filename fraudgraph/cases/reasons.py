@@ -64,3 +64,6 @@ CONSTRAINT_REASONS: Final[Mapping[ConstraintKind, tuple[str, ...]]] = {
     ConstraintKind.MUST_LINK: ("same-person", "confession", "outside-evidence", "other"),
 }
 """Reason codes of each constraint."""
+
+FORGET_REASONS: Final = ("asked-for", "retention", "wrong-data", "other")
+"""Reason codes of an erasure."""

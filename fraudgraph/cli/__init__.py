@@ -22,6 +22,7 @@ from fraudgraph.cli import (
     doctor,
     dossier,
     find,
+    forget,
     ingest,
     link,
     rings,
@@ -114,6 +115,9 @@ app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl 
 app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(audit.commands, name="audit")
+app.command("forget", epilog="Example: fraudgraph forget u1001 --reason asked-for --store sqlite:///shop.db")(
+    forget.forget
+)
 app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
 app.add_typer(dead_letters.commands, name="dead-letters")
 app.add_typer(store.commands, name="store")

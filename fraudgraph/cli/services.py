@@ -1,4 +1,4 @@
-"""`fraudgraph services`: a real Kafka and a real Neo4j on this machine, to try the daemon out; no production service."""
+"""`fraudgraph services`: a real Kafka and a real Neo4j on this machine, to try the daemon; no production service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PARTITIONS = 4
 
 commands = typer.Typer(
-    help="Runs a real Kafka and a real Neo4j on this machine, to try the daemon out. Needs Java 17 and Maven.",
+    help="Runs a real Kafka and Neo4j on this machine, to try things.",
     no_args_is_help=True,
 )
 FolderOption = Annotated[

@@ -32,6 +32,11 @@ class LabelBook:
             self._silent.append(row)
         return changed
 
+    def drop(self, user_key: str) -> None:
+        """Forgets all labels about a user."""
+        for row in self._by_user.pop(user_key, ()):
+            del self._user_of[row.key]
+
     def rows(self) -> list[LabelRow]:
         """Returns all labels that have a say about users."""
         return [row for rows in (*self._by_user.values(), self._silent) for row in rows]

@@ -7,6 +7,7 @@ They are rare beside links, so a Python loop over the few of a batch is good eno
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -126,6 +127,15 @@ class Transfers:
             self._free.append(slot)
             gone.append((slot, sender, receiver))
         return gone
+
+    def end(self, slots: Sequence[int], now_ms: int) -> None:
+        """Lets transfers end at `now_ms`; `forget` takes them."""
+        if not slots:
+            return
+        due = set(slots)
+        self.columns.last_ms[list(due)] = now_ms - self._ttl_ms
+        self._ends = [(min(when_ms, now_ms) if slot in due else when_ms, slot) for when_ms, slot in self._ends]
+        heapq.heapify(self._ends)
 
     def restore(self, heads_out: I32, heads_in: I32, rows: dict[str, I64]) -> None:
         """Takes up stored rows (`stores.port.TRANSFER_COLUMNS`)."""

@@ -172,7 +172,9 @@ class CommitDelta:
     alert by its id. `rings` are upserts by ring id: the columns as given. So are `decisions` and
     `constraints`, by theirs; `recorded_ms` is wall time, given at the edge: it says only how old a dead letter is, and
     those recorded before `dead_letters_before_ms` are forgotten; `audit` rows are appended. `frozen` (decision ->
-    ring) asks for the ring's snapshot as of the commit before this one.
+    ring) asks for the ring's snapshot as of the commit before this one. `forgotten` (user id -> the name in its place)
+    takes an account out of labels, kept evidence and recorded commands (`stores.erasure`); its rows are deleted as any
+    others are.
     """
 
     commit: int
@@ -207,6 +209,7 @@ class CommitDelta:
     constraints: list[Constraint] = field(default_factory=list)
     audit: list[AuditRow] = field(default_factory=list)
     frozen: dict[str, str] = field(default_factory=dict)
+    forgotten: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

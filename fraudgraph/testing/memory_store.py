@@ -28,6 +28,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotTransfer,
     SnapshotUser,
 )
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
 from fraudgraph.stores.evidence import Lens, declined, follow_mergers, has_verdict, past_rings, transfer_kind
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import (
@@ -180,6 +181,13 @@ class MemoryStore:
             if ring is not None and ring.users
         } | tables.fingerprints
         self.file.tables = tables
+        self._forget(delta.forgotten)
+
+    def _forget(self, forgotten: Mapping[str, str]) -> None:
+        tables = self.file.tables
+        tables.labels = {key: label for key, label in tables.labels.items() if label.about_user not in forgotten}
+        tables.frozen = {decision: redacted_snapshot(ring, forgotten) for decision, ring in tables.frozen.items()}
+        self.file.commands = [redacted_command(body, forgotten) or body for body in self.file.commands]
 
     def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
         """Notes alerts as delivered to a sink."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from fraudgraph.cases.audit import AuditHead, AuditRow, append, digest
@@ -11,8 +14,9 @@ from fraudgraph.cases.constraints import NEVER_MS, Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.cases.reasons import ConstraintKind, Verdict
 from fraudgraph.durations import DAY_MS
-from fraudgraph.events.batch import DeadLetter
+from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import EntityKind, RejectReason
+from fraudgraph.events.schema import Command
 from fraudgraph.stores.command_stream import CommandStream
 from fraudgraph.stores.port import COMMANDS, QUEUE_STATUSES, CommitDelta, LineageRow, Store
 from fraudgraph.testing.store_journal import START_MS, ring_row, small_shop
@@ -152,6 +156,38 @@ class StoreCases:
         assert store.frozen("D000001") == before
         assert self.reopen(store).frozen("D000001") == before
         assert store.frozen("D000002") is None
+
+    def test_a_forgotten_account_is_in_nothing_that_is_kept_whole(self) -> None:
+        store = self.claimed()
+        for members in (["ann", "bob"], ["eve"]):
+            arguments = {"ring_id": "R-1", "members": json.dumps(members), "note": "about them"}
+            command = Command(
+                event_id="c", ts=datetime(2026, 1, 2, tzinfo=UTC), name="decide", author="zoe", arguments=arguments
+            )
+            store.record_command(msgspec.json.encode(command))
+        store.record_command(b"{no command")
+        labels = [
+            LabelRow(0, name.encode().ljust(16), name, None, True, 1, 2, "review", None) for name in ("ann", "bob")
+        ]
+        store.commit(replace(small_shop(1), labels=labels))
+        store.commit(CommitDelta(commit=2, watermark_ms=0, decisions=[DECISION], frozen={DECISION.decision_id: "R-1"}))
+        gone = CommitDelta(
+            commit=3, watermark_ms=0, entities_deleted=[(EntityKind.USER, 0)], forgotten={"ann": "forgotten-4"}
+        )
+        store.commit(replace(gone, links_deleted=[0, 3], orders_deleted=[0], transfers_deleted=[0]))
+        for view in (store, self.reopen(store)):
+            assert [label.about_user for label in view.load().labels] == ["bob"]
+            kept = view.frozen(DECISION.decision_id)
+            assert kept is not None
+            assert sorted(user.user_id for user in kept.users) == ["bob", "eve", "forgotten-4"]
+            assert {link.user_id for link in kept.links} == {"bob", "eve"}
+            assert (kept.orders, kept.transfers) == ((), ())
+            first, second, third = (body for _, body in view.commands())
+            assert msgspec.json.decode(first)["arguments"]["members"] == '["forgotten-4","bob"]'
+            assert msgspec.json.decode(first)["arguments"]["note"] == ""
+            assert msgspec.json.decode(second)["arguments"]["note"] == "about them"
+            assert third == b"{no command"
+            assert view.find(EntityKind.USER, "ann") is None
 
     def test_a_ring_looks_like_an_earlier_one_with_a_verdict_that_stands(self) -> None:
         store = self.claimed()

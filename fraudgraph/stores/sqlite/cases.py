@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fraudgraph.cases.audit import AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.rings.snapshot import PastRing, RingSnapshot
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
 from fraudgraph.stores.evidence import past_rings
 from fraudgraph.stores.port import COMMANDS
-from fraudgraph.stores.records import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS
+from fraudgraph.stores.records import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS, json_text
 
 
 def read_decisions(db: sqlite3.Connection) -> list[Decision]:
@@ -54,3 +55,17 @@ def last_command_applied(db: sqlite3.Connection) -> int:
     """Returns the highest number that the engine has taken."""
     row = db.execute("SELECT position FROM partitions WHERE name = ?", (COMMANDS,)).fetchone()
     return 0 if row is None or row[0] is None else int(row[0]) - 1
+
+
+def forget_accounts(db: sqlite3.Connection, forgotten: Mapping[str, str]) -> None:
+    """Takes accounts out of labels, kept evidence and recorded commands."""
+    db.executemany("DELETE FROM labels WHERE about_user = ?", [(user,) for user in forgotten])
+    for decision_id, body in db.execute("SELECT decision_id, body FROM frozen").fetchall():
+        ring = SNAPSHOTS.decode(body)
+        redacted = redacted_snapshot(ring, forgotten)
+        if redacted != ring:
+            db.execute("UPDATE frozen SET body = ? WHERE decision_id = ?", (json_text(redacted), decision_id))
+    for number, body in db.execute("SELECT id, body FROM commands").fetchall():
+        command = redacted_command(body, forgotten)
+        if command is not None:
+            db.execute("UPDATE commands SET body = ? WHERE id = ?", (command, number))

@@ -211,7 +211,15 @@ _V4: Final = (
     "PRAGMA user_version = 4",
 )
 
-MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
+# A recorded command changes only where an account that it names is forgotten.
+_V5: Final = (
+    "DROP TRIGGER commands_stay_so",
+    """CREATE TRIGGER commands_stay_so BEFORE UPDATE ON commands WHEN instr(NEW.body, '"forgotten-') = 0
+        BEGIN SELECT RAISE(ABORT, 'commands are append-only'); END""",
+    "PRAGMA user_version = 5",
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5)
 """Statements that lead from version `i` to `i + 1`; each sets `user_version` last. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -17,6 +17,7 @@ from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.records import json_text
+from fraudgraph.stores.sqlite.cases import forget_accounts
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.image import write_image
 from fraudgraph.stores.sqlite.load import load_state
@@ -129,6 +130,8 @@ class SqliteStore(SqliteReader):
             StoreError: no epoch was claimed, the commit number is not the next one, or an id changed its identity.
             DependencyError: the disk is full or fails; nothing was written, and the same delta may be tried again.
         """
+        if delta.forgotten:  # what is deleted must not be readable in the file's free pages
+            self._db.execute("PRAGMA secure_delete = ON")
         with self._owning() as db:
             (last,) = db.execute("SELECT commit_no FROM state").fetchone()
             if delta.commit != last + 1:
@@ -141,6 +144,10 @@ class SqliteStore(SqliteReader):
             write_delta(db, delta)
             db.executemany("INSERT OR IGNORE INTO frozen (decision_id, body) VALUES (?, ?)", kept)
             db.executemany("INSERT OR IGNORE INTO fingerprints (decision_id, body) VALUES (?, ?)", prints)
+            if delta.forgotten:
+                forget_accounts(db, delta.forgotten)
+        if delta.forgotten:  # nor in the log of pages; where a reader is in the way, a later checkpoint does it
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
         """Notes alerts as delivered to a sink, in a transaction of its own."""
