@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,13 +21,16 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
 from fraudgraph.graph.types import F64, I32, I64, Bool
+from fraudgraph.rings.causes import Causes
 from fraudgraph.rings.components import ComponentFinder, largest_component
 from fraudgraph.rings.cut import Splitter
+from fraudgraph.rings.facts_words import date
 from fraudgraph.rings.forest import NEVER
 from fraudgraph.rings.fragile import parts_without_weak_bridges
-from fraudgraph.rings.identity import RingMoves, RingRegister, Step, ring_name, ring_serial
+from fraudgraph.rings.identity import RingMoves, RingRegister, ring_name, ring_serial
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
+from fraudgraph.rings.quiet import QuietRings
 from fraudgraph.rings.ties import Ties
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.port import RingScorer, RingScores
@@ -107,6 +110,7 @@ class Engine:
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users)
         self._measure = RingMeasure()
+        self._quiet = QuietRings(rules.priority.dormant_days * DAY_MS)
         self._started_ms: int | None = None
         self.rows: dict[int, RingRow] = {}
         self._chances: dict[int, F64] = {}
@@ -157,6 +161,7 @@ class Engine:
             self.graph.users.ring,
         )
         self.rows = {ring_serial(row.ring_id): row for row in state.rings}
+        self._quiet.restore(((serial, row.last_seen_ms) for serial, row in self.rows.items()), state.watermark_ms)
         self._note_outdated(self.rows)
 
     def export(self) -> StoredState:
@@ -202,6 +207,7 @@ class Engine:
         """
         self.commit += 1
         latest_ms = self.latest_ms
+        before_ms = self._clock.watermark_ms
         admission = self._clock.admit(batch, backfill=backfill, positions=self._positions)
         batch = admission.batch
         accepted = admission.accepted
@@ -255,7 +261,19 @@ class Engine:
         self._positions.update(delta.positions)
         self._write_graph(change, delta)
         self._write_rings(moves, moved, now_ms, delta)
-        delta.lineage = [self._lineage(step, splitter, now_ms) for step in moves.steps]
+        causes = Causes(
+            self.graph,
+            self.ties,
+            splitter,
+            moves,
+            change,
+            batch,
+            bonds.users,
+            before_ms,
+            now_ms,
+            self.register.members,
+        )
+        delta.lineage = [*self._steps(moves, causes), *self._turns(moves, causes)]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
         duplicates = admission.duplicates + promotions.duplicates + taken.duplicates
@@ -437,18 +455,35 @@ class Engine:
         judgement, _ = self._judge(*_in_a_row(rings))
         return bool(judgement.scores.probability.max() < alerts.min_probability)
 
-    def _lineage(self, step: Step, splitter: Splitter, now_ms: int) -> LineageRow:
-        row = self.rows.get(step.serial)
-        at_ms = row.last_seen_ms if row is not None and step.what in ("born", "grew", "split") else now_ms
-        return LineageRow(
-            ring_id=ring_name(step.serial),
-            what=step.what,
-            at_ms=at_ms,
-            users_before=step.users_before,
-            users_after=step.users_after,
-            other_ring_id=None if step.other is None else ring_name(step.other),
-            cause=splitter.cause_of(self.register.members.get(step.serial)),
-        )
+    def _steps(self, moves: RingMoves, causes: Causes) -> Iterator[LineageRow]:
+        """Yields what a commit did to rings, each step with what brought it."""
+        for step in moves.steps:
+            row = self.rows.get(step.serial)
+            recent = row is not None and step.what in ("born", "grew", "split")
+            yield LineageRow(
+                ring_id=ring_name(step.serial),
+                what=step.what,
+                at_ms=row.last_seen_ms if row is not None and recent else causes.now_ms,
+                users_before=step.users_before,
+                users_after=step.users_after,
+                other_ring_id=None if step.other is None else ring_name(step.other),
+                cause=causes.of(step),
+            )
+
+    def _turns(self, moves: RingMoves, causes: Causes) -> Iterator[LineageRow]:
+        """Yields which rings went quiet or woke by the end of a commit."""
+        seen = [(serial, self.rows[serial].last_seen_ms) for serial in moves.alive]
+        for turn in self._quiet.turn(moves.ended, seen, causes.before_ms, causes.now_ms):
+            team = self.register.members[turn.serial]
+            last_ms = self.rows[turn.serial].last_seen_ms
+            yield LineageRow(
+                ring_id=ring_name(turn.serial),
+                what="dormant" if turn.quiet else "revived",
+                at_ms=turn.at_ms,
+                users_before=len(team),
+                users_after=len(team),
+                cause=f"nobody in it was seen since {date(last_ms)}" if turn.quiet else "an account was seen again",
+            )
 
 
 def _in_a_row(teams: dict[int, I32]) -> tuple[I32, I64]:
