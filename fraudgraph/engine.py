@@ -9,7 +9,7 @@ import numpy as np
 
 from fraudgraph.alerts.policy import HELD_BACK, AlertPolicy, alert_id
 from fraudgraph.alerts.priority import PriorityRules
-from fraudgraph.cases.book import CaseBook
+from fraudgraph.cases.book import CaseBook, CaseChange
 from fraudgraph.cases.decisions import OPEN
 from fraudgraph.cases.desk import CaseDesk
 from fraudgraph.cases.promotion import take_promotions
@@ -215,7 +215,7 @@ class Engine:
         promotions = take_promotions(admission.commands, self.serving, self.cases)
         taken = self._desk.take(promotions.others, now_ms)
         watch = self.watch
-        change = self.graph.apply(batch, accepted, now_ms, taken.change.labels)
+        change = self.graph.apply(batch, accepted, now_ms, taken.change.labels, taken.change.forgotten)
         marked, bonds = self._desk.constrain(now_ms)
         change.idents = distinct(np.concatenate((change.idents, marked)))
         moved = self.serving.update(self.graph, change)
@@ -249,13 +249,15 @@ class Engine:
             clocks_ms=admission.clocks_ms,
             seen_keys=admission.seen_keys,
             seen_ts_ms=admission.seen_ts_ms,
-            labels=[*_labels(batch, accepted), *taken.change.labels],
+            labels=_labels(batch, accepted, taken.change),
             dead_letters=[*batch.dead_letters, *admission.dead_letters, *promotions.dead_letters, *taken.dead_letters],
             decisions=list(taken.change.decisions.values()),
             constraints=list(taken.change.constraints.values()),
             audit=[*promotions.audit, *taken.change.audit],
             scorer_state=None if promotions.bundle is None else self.serving.state(),
             frozen=taken.change.frozen,
+            forgotten=taken.change.forgotten,
+            dead_letters_deleted=taken.change.dead_letters_deleted,
         )
         delta.started_ms = self._started_ms if self._started_ms != started_ms else None
         self._positions.update(delta.positions)
@@ -494,5 +496,6 @@ def _in_a_row(teams: dict[int, I32]) -> tuple[I32, I64]:
     return np.concatenate(ordered) if ordered else np.empty(0, np.int32), starts
 
 
-def _labels(batch: DecodedBatch, accepted: Bool | None) -> list[LabelRow]:
-    return [row for row in batch.labels if accepted is None or accepted[row.event]]
+def _labels(batch: DecodedBatch, accepted: Bool | None, said: CaseChange) -> list[LabelRow]:
+    came = [row for row in batch.labels if accepted is None or accepted[row.event]]
+    return [row for row in (*came, *said.labels) if row.about_user not in said.forgotten]

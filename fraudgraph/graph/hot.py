@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DecodedBatch, LabelRow
 from fraudgraph.events.kinds import EntityKind, EventType
+from fraudgraph.graph.erase import end_accounts
 from fraudgraph.graph.interning import (
     KeyTable,
     UserTable,
@@ -98,6 +99,7 @@ class GraphChange:
         idents: identifiers whose number of users changed and that are alive.
         users: users with an event, a label, an order that changed or an expired link: their ring must be looked at
             again.
+        erased: users who are gone before anything of theirs ended.
         users_written: users whose row changed.
         entities, entities_deleted: as in `CommitDelta`.
         orders, orders_deleted, transfers, transfers_deleted: slots; an order that went to another user is in both.
@@ -116,6 +118,7 @@ class GraphChange:
     transfers_deleted: list[int] = field(default_factory=list)
     deleted_users: I32 = field(default_factory=lambda: np.empty(0, np.int32))
     deleted_idents: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    erased: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
 
 class HotGraph:
@@ -142,13 +145,19 @@ class HotGraph:
         self.order_ttl_ms = limits.order_days * DAY_MS
 
     def apply(
-        self, batch: DecodedBatch, accepted: Bool | None, now_ms: int, said: Sequence[LabelRow] = ()
+        self,
+        batch: DecodedBatch,
+        accepted: Bool | None,
+        now_ms: int,
+        said: Sequence[LabelRow] = (),
+        erased: Collection[str] = (),
     ) -> GraphChange:
         """Applies the accepted events of a batch and lets event time pass to the watermark `now_ms`.
 
         Args:
             accepted: `[n]` which events the clock let through; None for all.
             said: labels beside the batch's own.
+            erased: ids of users to forget, with all that is theirs and what this batch says of them.
         """
         n = len(batch)
         entities: list[tuple[int, int, str | bytes, str]] = []
@@ -164,8 +173,11 @@ class HotGraph:
         transfers = self._apply_transfers(batch, user, counterparty)
         labels = [row for row in batch.labels if accepted is None or accepted[row.event]]
         labelled = self._apply_labels([*labels, *said])
+        gone = self._erase(erased, now_ms)
         seen = np.concatenate((user[user >= 0], counterparty[counterparty >= 0], labelled))
-        return self._expire(now_ms, used, changed_idents, seen, orders, owners_before, transfers, entities)
+        change = self._expire(now_ms, used, changed_idents, seen, orders, owners_before, transfers, entities)
+        change.erased = gone
+        return change
 
     def _intern_users(
         self,
@@ -309,6 +321,24 @@ class HotGraph:
         for kind, user, key, _ in entities:
             if kind == EntityKind.USER and key in self.labels:
                 self.users.label[user] = self.labels.verdict(str(key))
+
+    def _erase(self, names: Collection[str], now_ms: int) -> I32:
+        for name in names:
+            self.labels.drop(name)
+        gone = [self.user_table.id_of[name] for name in sorted(names) if name in self.user_table.id_of]
+        if gone:
+            end_accounts(
+                self.users,
+                self.links,
+                self.orders,
+                self.transfers,
+                gone,
+                now_ms,
+                ident_kind=self.idents.kind,
+                ttl_ms=self.ttl_ms,
+                user_ttl_ms=self.user_ttl_ms,
+            )
+        return np.array(gone, np.int32)
 
     def mark_benign(self, keys: frozenset[bytes]) -> I32:
         """Marks exactly the identifiers with these pseudonyms; returns the living ones whose mark changed.
