@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.durations import HOUR_MS, MINUTE_MS
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, Settings
+from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, NEO4J_PASSWORD_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from fraudgraph.backtest import Side
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
     from fraudgraph.stores.copy import Copied
+    from fraudgraph.stores.neo4j.access import Neo4jOptions
     from fraudgraph.stores.port import Store, StoreReader
     from fraudgraph.streams.kafka import KafkaStream
     from fraudgraph.streams.port import Stream
@@ -47,17 +48,55 @@ def open_reader(settings: Settings) -> StoreReader:
     """
     from fraudgraph.stores.url import open_reader as open_by_url
 
-    return open_by_url(settings.store.url, settings.links, settings.priority)
+    return open_by_url(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))
 
 
 def key_file(settings: Settings) -> Path:
     """Returns the file of the secret key: as set, else beside the embedded store."""
-    from fraudgraph.stores.url import sqlite_path
-
     if settings.identity.key_file:
         return Path(settings.identity.key_file)
-    store = sqlite_path(settings.store.url)
+    store = local_file(settings)
     return store.with_name(f"{store.name}.key")
+
+
+def local_file(settings: Settings) -> Path:
+    """Returns the file beside which this machine keeps what belongs to the store: its key, its snapshot."""
+    from fraudgraph.stores.url import local_file as file_of
+
+    return file_of(settings.store.url, Path(settings.neo4j.local_folder))
+
+
+def _neo4j_options(settings: Settings, environment: Mapping[str, str] = os.environ) -> Neo4jOptions:
+    """Returns what the URL of a store in Neo4j does not say.
+
+    Raises:
+        ConfigurationError: the password's file cannot be read.
+    """
+    from fraudgraph.stores.neo4j.access import Neo4jOptions
+
+    neo4j = settings.neo4j
+    password = environment.get(NEO4J_PASSWORD_VARIABLE, "")
+    if neo4j.password_file and not password:
+        try:
+            password = Path(neo4j.password_file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(
+                f"neo4j.password_file {neo4j.password_file} cannot be read ({type(error).__name__})",
+                do=f"Name an existing file that this user may read, or set {NEO4J_PASSWORD_VARIABLE}.",
+            ) from error
+    return Neo4jOptions(
+        password=password,
+        connection_timeout_ms=neo4j.connection_timeout_ms,
+        retry_max_ms=neo4j.retry_max_seconds * 1000,
+        fetch_rows=neo4j.fetch_rows,
+        ca_file=neo4j.ca_file,
+    )
+
+
+def _alone(settings: Settings) -> AbstractContextManager[bool]:
+    from fraudgraph.stores.url import alone
+
+    return alone(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -> KeyRing:
@@ -187,13 +226,12 @@ def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, s
     """Opens the store for a daemon that reads a stream, and the store's commands beside it."""
     from fraudgraph.committer import Committer
     from fraudgraph.stores.command_stream import CommandStream
-    from fraudgraph.stores.lock import at_work
-    from fraudgraph.stores.url import sqlite_path
+    from fraudgraph.stores.url import at_work
     from fraudgraph.streams.merged import MergedStream
 
     with (
         _open_writer(settings, environment) as writer,
-        at_work(sqlite_path(settings.store.url)),
+        at_work(settings.store.url, writer.store),
         closing(open_reader(settings)) as reader,
         Committer(writer.store) as committer,
     ):
@@ -205,9 +243,8 @@ def _make_daemon(settings: Settings, stream: Stream, writer: _Writer, committer:
     from fraudgraph.daemon import Daemon, Pace
     from fraudgraph.stores.local_snapshot import LocalSnapshot
     from fraudgraph.stores.retention import DeadLetterRetention
-    from fraudgraph.stores.url import sqlite_path
 
-    file = sqlite_path(settings.store.url)
+    file = local_file(settings)
     return Daemon(
         stream,
         make_decoder(settings, writer.keys),
@@ -229,13 +266,12 @@ def record_command(settings: Settings, command: Command, environment: Mapping[st
     """
     import msgspec
 
-    from fraudgraph.stores.lock import alone
-    from fraudgraph.stores.url import open_store, sqlite_path
+    from fraudgraph.stores.url import open_store
 
-    with closing(open_reader(settings)) as reader, alone(sqlite_path(settings.store.url)) as nobody_else:
+    with closing(open_reader(settings)) as reader, _alone(settings) as nobody_else:
         if nobody_else:
             _bound_pseudonymiser(read_keys(settings, environment), reader)
-    with closing(open_store(settings.store.url, settings.links, settings.priority)) as store:
+    with closing(open_store(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))) as store:
         return store.record_command(msgspec.json.encode(command))
 
 
@@ -248,10 +284,8 @@ def obey_commands(settings: Settings, environment: Mapping[str, str] = os.enviro
     from fraudgraph.committer import Committer
     from fraudgraph.errors import FencedError
     from fraudgraph.stores.command_stream import CommandStream
-    from fraudgraph.stores.lock import alone
-    from fraudgraph.stores.url import sqlite_path
 
-    with alone(sqlite_path(settings.store.url)) as nobody_else:
+    with _alone(settings) as nobody_else:
         if nobody_else:
             # A writer elsewhere may not see the lock; where it took the store over, it obeys.
             with (
@@ -271,12 +305,11 @@ def replay(
     """Tries the store's dead letters once more; see `fraudgraph.replay`."""
     from fraudgraph.events.vault import Vault
     from fraudgraph.replay import replay_dead_letters
-    from fraudgraph.stores.lock import at_work
-    from fraudgraph.stores.url import sqlite_path
+    from fraudgraph.stores.url import at_work
 
     with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
         _bound_pseudonymiser(read_keys(settings, environment), reader)
-    with _open_writer(settings, environment) as writer, at_work(sqlite_path(settings.store.url)):
+    with _open_writer(settings, environment) as writer, at_work(settings.store.url, writer.store):
         return replay_dead_letters(
             writer.store,
             make_decoder(settings, writer.keys),
@@ -322,7 +355,7 @@ def _copy_to(settings: Settings, source: StoreReader, url: str) -> Copied:
     from fraudgraph.stores.copy import copy_store
     from fraudgraph.stores.url import open_store
 
-    with closing(open_store(url, settings.links, settings.priority)) as target:
+    with closing(open_store(url, settings.links, settings.priority, _neo4j_options(settings))) as target:
         return copy_store(source, target)
 
 
@@ -462,7 +495,7 @@ def _open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator
     from fraudgraph.events.pseudonyms import Pseudonymiser
     from fraudgraph.stores.url import open_store
 
-    with closing(open_store(settings.store.url, settings.links, settings.priority)) as store:
+    with closing(open_store(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))) as store:
         file = key_file(settings)
         if store.meta()["key_id"]:
             keys, made = read_keys(settings, environment), False

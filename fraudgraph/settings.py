@@ -105,6 +105,18 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Neo4jSettings:
+    """How a store in Neo4j is reached, beside its URL; the password comes from the environment or a file."""
+
+    password_file: str = ""
+    ca_file: str = ""
+    connection_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 10_000
+    retry_max_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+    fetch_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
+    local_folder: Annotated[str, Meta(min_length=1)] = "."
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySettings:
     """How long, in event time, what is no link is remembered after its last use."""
 
@@ -172,6 +184,7 @@ class Settings:
     time: TimeSettings = field(default_factory=TimeSettings)
     ingest: IngestSettings = field(default_factory=IngestSettings)
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    neo4j: Neo4jSettings = field(default_factory=Neo4jSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     links: LinkPolicy = field(default_factory=LinkPolicy)
     memory: MemorySettings = field(default_factory=MemorySettings)

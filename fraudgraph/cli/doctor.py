@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fraudgraph.stores.port import StoreReader
 
 FREE_BYTES_MIN = 1 << 30
-_PACKAGES = ("cryptography", "igraph", "matplotlib", "msgspec", "numba", "numpy", "pyarrow", "scikit-learn")
+_PACKAGES = ("cryptography", "igraph", "matplotlib", "msgspec", "neo4j", "numba", "numpy", "pyarrow", "scikit-learn")
 
 
 class Format(StrEnum):
@@ -169,9 +169,9 @@ def _key(settings: Settings, bound: str) -> Check:
 
 
 def _disk(settings: Settings) -> Check:
-    from fraudgraph.stores.url import sqlite_path
+    from fraudgraph.app import local_file
 
-    folder = sqlite_path(settings.store.url).resolve().parent
+    folder = local_file(settings).resolve().parent
     free_bytes = shutil.disk_usage(folder).free
     what = f"{free_bytes / (1 << 30):,.1f} GiB free in {folder}"
     if free_bytes < FREE_BYTES_MIN:

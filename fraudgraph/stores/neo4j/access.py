@@ -27,14 +27,15 @@ class Neo4jOptions:
     Attributes:
         password: of the URL's user; "" where the server asks for none.
         connection_timeout_ms: for opening a connection.
-        retry_max_ms: for how long a transaction is tried again while the server does not answer.
+        retry_max_ms: for how long a transaction is tried again while the server does not answer; a daemon then goes on
+            trying by itself.
         fetch_rows: rows that the server sends at a time.
         ca_file: certificates in PEM to trust instead of the system's; with it the connection is encrypted.
     """
 
     password: str = field(default="", repr=False)
     connection_timeout_ms: int = 10_000
-    retry_max_ms: int = 30_000
+    retry_max_ms: int = 10_000
     fetch_rows: int = 2_000
     ca_file: str = ""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import time
+import threading
 import uuid
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_RENEW_S: Final = 5.0
+_RENEW_S: Final = 8.0
 _CLAIM: Final = """
     MATCH (s:State {space: $space}) SET s.locked_by = $token
     WITH s SET s.epoch = s.epoch + 1, s.at_work_until_ms = 0
@@ -69,7 +69,6 @@ class Neo4jStore(Neo4jReader):
         policy: the link policy, for the read side.
         priority: the rules of the queue, for the read side.
         on_load: told (rows read, rows in all) while `load` reads.
-        clock_s: a monotonic clock; says when to say again that this writer is at work.
 
     Raises:
         DependencyError: the server does not answer; so does every call.
@@ -85,12 +84,9 @@ class Neo4jStore(Neo4jReader):
         priority: PriorityRules,
         *,
         on_load: Callable[[int, int], None] | None = None,
-        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(address, options, policy, priority)
         self._on_load = on_load
-        self._clock_s = clock_s
-        self._renewed_s = 0.0
         self._epoch: int | None = None
         self._marks = Marks()
         self._attempt: tuple[CommitDelta, str] | None = None
@@ -203,7 +199,6 @@ class Neo4jStore(Neo4jReader):
 
         self._marks = self._write(write)
         self._attempt = None
-        self._renewed_s = self._clock_s()  # the commit says that we are at work
 
     def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
         lens = self.lens(state.watermark_ms)
@@ -263,11 +258,26 @@ class Neo4jStore(Neo4jReader):
         with self._session() as session:
             write_image(session.execute_write, self._space, image)
 
-    def commands(self, *, after: int = 0, limit: int | None = None) -> list[tuple[int, bytes]]:
-        """Returns recorded commands with numbers above `after`; who asks as the writer says that it is at work."""
-        if self._epoch is not None and self._clock_s() - self._renewed_s >= _RENEW_S:
-            self._renew_lease()
-        return super().commands(after=after, limit=limit)
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Says to all machines, until it is left, that this writer is at work: again and again, in a thread of its own.
+
+        Where it stops without a word, the last one holds for `LEASE_MS`.
+        """
+        ended = threading.Event()
+
+        def say() -> None:
+            while not ended.wait(_RENEW_S):
+                with suppress(DependencyError):  # it says so with its commits, when the server is back
+                    self._renew_lease()
+
+        thread = threading.Thread(target=say, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def close(self) -> None:
         """Releases the connections. Idempotent."""
@@ -281,9 +291,10 @@ class Neo4jStore(Neo4jReader):
         super().close()
 
     def _renew_lease(self) -> None:
-        epoch = self._require_epoch()
-        self._write(lambda tx: renew_lease(tx, self._space, epoch))
-        self._renewed_s = self._clock_s()
+        epoch = self._epoch
+        if epoch is not None:
+            with self._session() as session:
+                session.execute_write(renew_lease, self._space, epoch)
 
     def _require_epoch(self) -> int:
         if self._epoch is None:
