@@ -3,7 +3,8 @@
 A label has three times: `about_ms`, the act that it is about; `arrived_ms`, when somebody told; and the moment at which
 it is read. Training at a cut T with labels read until L sees, of each account that was there at T:
 
-- **known**, left out: a label about it had arrived by T. A network that repeats it has learnt nothing.
+- **known**, left out: a label about it had arrived by T. From then on what happens to it is what the shop did about it
+  (a blocked account falls silent), and a network would learn that. Worlds in which nobody reacts may keep them.
 - **censored**, left out: not *mature*. An account is mature when a report of whatever it did up to T + horizon would
   have arrived by L, but for 1 - `MATURE_SHARE` of the reports. Unlabelled is not negative. Those with a report are left
   out just the same: kept, they would be the only active accounts of late, and activity would look like fraud.
@@ -33,7 +34,8 @@ MATURE_SHARE = 0.9
 """Of the reports of an act that must have arrived before silence counts."""
 
 CHARGEBACK = "chargeback"
-SOURCE_WEIGHTS: Mapping[str, float] = {CHARGEBACK: 1.0, "analyst": 1.0}
+SOURCE_WEIGHTS: Mapping[str, float] = {CHARGEBACK: 0.5, "analyst": 1.0}
+"""A chargeback says that a payment was disputed, often by an honest buyer or on the account of a victim."""
 OTHER_WEIGHT = 0.5
 """Of a source that is not listed, such as a rule: it repeats what a feature may already say."""
 
@@ -120,14 +122,16 @@ class LabelLog:
         horizon_ms: int,
         label_cut_ms: int,
         maturity_ms: int,
+        keep_known: bool = False,
     ) -> Targets:
         """Returns what each account that was there at `cut_ms` is to a training that reads labels until `label_cut_ms`.
 
         Args:
             last_ms: `[n]` last act of each account as of the label cut: silence since then is silence.
-            maturity_ms: as of `maturity`.
+            maturity_ms: as of the function of this name.
+            keep_known: nobody reacted to labels.
         """
-        before = self.known(cut_ms)
+        before = {} if keep_known else self.known(cut_ms)
         since = self.known(label_cut_ms, about_until_ms=cut_ms + horizon_ms)
         mature = np.minimum(last_ms, cut_ms + horizon_ms) + maturity_ms <= label_cut_ms
         target = np.full(len(users), UNKNOWN, np.int8)

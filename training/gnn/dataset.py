@@ -62,7 +62,7 @@ class Slice:
         head: `[u, x]` the head's features as of the cut.
         last_ms: `[u]` last event before the cut.
         targets: of the accounts, where labels were read.
-        is_ring: `[r]` the truth about rings, where it is known.
+        is_ring: `[r]`, is_fraud: `[u]` as of `Targets.target`, victims left out: the truth, where it is known.
     """
 
     world: int
@@ -75,6 +75,7 @@ class Slice:
     rings: Rings
     targets: Targets | None = None
     is_ring: npt.NDArray[np.bool_] | None = None
+    is_fraud: npt.NDArray[np.int8] | None = None
 
 
 @dataclass(slots=True)
@@ -86,8 +87,8 @@ class Stream:
     last_ms: dict[str, int] = field(default_factory=dict)
     events: int = 0
 
-    def aim(self, horizon_ms: int, maturity_ms: int) -> None:
-        """Gives every slice its targets."""
+    def aim(self, horizon_ms: int, maturity_ms: int, *, keep_known: bool = False) -> None:
+        """Gives every slice its targets; arguments as of `LabelLog.targets`."""
         for each in self.slices:
             last = [self.last_ms.get(name, int(ms)) for name, ms in zip(each.names, each.last_ms, strict=True)]
             each.targets = self.labels.targets(
@@ -97,6 +98,7 @@ class Stream:
                 horizon_ms=horizon_ms,
                 label_cut_ms=each.cut.label_cut_ms,
                 maturity_ms=maturity_ms,
+                keep_known=keep_known,
             )
 
 

@@ -23,14 +23,16 @@ from fraudgraph.simulate.identifiers import NONE
 from fraudgraph.simulate.spec import TYPOLOGIES, WorldSpec
 from fraudgraph.simulate.world import World, simulate
 from training.gnn.dataset import Slice, Stream, replay_slices
-from training.labels import Label, LabelLog
+from training.labels import NEGATIVE, POSITIVE, UNKNOWN, Label, LabelLog
+from training.ring_truth import Truth, truth_of
 from training.splits import Cut
 from training.worlds import events_of, thin_shop, true_ring, with_labels
 
 SHOP, THIN, PAYMENTS = "shop", "thin", "payments"
-KINDS = (SHOP, THIN, SHOP, PAYMENTS)
+REPORTS = (SHOP, THIN, SHOP, PAYMENTS)
 """What the worlds report, in turn."""
-FIRST_CUT_DAYS, CUT_EVERY_DAYS = 30, 20
+EVERY_DAYS = 15
+"""Between two readings of a world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Draw:
 
 
 def draw(seed: int, users: int) -> Draw:
-    """Returns the world of a seed.
+    """Returns a world to learn accounts from: long enough for labels to arrive, with more fraud than a shop has.
 
     Args:
         users: of the largest; the smallest has half of them.
@@ -53,35 +55,50 @@ def draw(seed: int, users: int) -> Draw:
     spec = WorldSpec(
         seed=seed,
         users=int(rng.integers(users // 2, users + 1)),
-        days=int(rng.integers(110, 161)),
-        ring_share=float(np.exp(rng.uniform(np.log(0.008), np.log(0.05)))),
+        days=int(rng.integers(80, 131)),
+        ring_share=_between(rng, 0.01, 0.08),
         typologies=tuple(TYPOLOGIES[kind] for kind in sorted(kinds.tolist())),
         max_members=int(rng.integers(12, 41)),
-        label_missing=float(rng.uniform(0.1, 0.5)),
-        label_wrong=float(rng.uniform(0.0, 0.08)),
+        label_missing=float(rng.uniform(0.05, 0.4)),
+        label_wrong=float(rng.uniform(0.0, 0.05)),
     )
-    return Draw(spec, KINDS[seed % len(KINDS)], bool(rng.random() < 0.5))
+    return Draw(spec, REPORTS[seed % len(REPORTS)], labelled=False)
+
+
+def draw_shop(seed: int, users: int) -> Draw:
+    """Returns a world to judge rings in: of any length, with as little fraud as a shop has, mostly unlabelled."""
+    rng = np.random.default_rng([seed, 0x73])
+    spec = WorldSpec(
+        seed=seed,
+        users=int(rng.integers(users // 2, users + 1)),
+        days=int(rng.integers(25, 91)),
+        ring_share=_between(rng, 0.005, 0.02),
+    )
+    return Draw(spec, REPORTS[seed % len(REPORTS)], labelled=bool(rng.random() < 0.25))
 
 
 def replay_world(drawn: Draw, number: int) -> Stream:
-    """Returns a world's slices with the truth about their rings.
+    """Returns a world's slices with the truth about it, which only calibration and evaluation of rings may look at.
 
-    The log has what the world's banks and analysts reported, whether or not that is in the stream; the engine sees it
-    only there.
+    The log of labels has what the world's banks and analysts reported, whether or not that is in the stream; the engine
+    sees it only there.
     """
     world = simulate(drawn.spec)
-    cuts = cuts_of(drawn.spec)
     engine = Engine(LinkPolicy(), EngineRules(), StructuralScorer())
-    stream = replay_slices(_lines(world, drawn), cuts, engine, world=number)
+    stream = replay_slices(_lines(world, drawn), cuts_of(drawn.spec), engine, world=number)
     stream.labels = labels_of(world)
-    tell_truth(stream.slices, world)
+    tell_truth(stream.slices, truth_of(world))
     return stream
 
 
 def cuts_of(spec: WorldSpec) -> list[Cut]:
-    """Returns when a world is read: every `CUT_EVERY_DAYS`, and at its end."""
-    moments = range(spec.start_ms + FIRST_CUT_DAYS * DAY_MS, spec.end_ms, CUT_EVERY_DAYS * DAY_MS)
+    """Returns when a world is read: every `EVERY_DAYS`, and at its end; labels count until that."""
+    moments = range(spec.start_ms + EVERY_DAYS * DAY_MS, spec.end_ms, EVERY_DAYS * DAY_MS)
     return [Cut(moment, spec.end_ms) for moment in (*moments, spec.end_ms)]
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def labels_of(world: World) -> LabelLog:
@@ -100,14 +117,19 @@ def labels_of(world: World) -> LabelLog:
     return log
 
 
-def tell_truth(slices: Sequence[Slice], world: World) -> None:
-    """Says of each ring of each slice whether it is one: by majority of its members (`training.worlds`)."""
-    ring_of = {
-        member["user_id"]: number for number, ring in enumerate(world.truth()["rings"]) for member in ring["members"]
-    }
+def tell_truth(slices: Sequence[Slice], truth: Truth) -> None:
+    """Says of each ring and account of each slice what it is.
+
+    A group is a ring by majority of its members, victims of the ring among them (`training.worlds`).
+    """
+    members = {user for ring in truth.rings for user in ring.members}
+    victims = {user for ring in truth.rings for user in ring.victims}
     for each in slices:
         teams = [[each.names[row] for row in team.tolist()] for team in each.rings.teams()]
-        each.is_ring = np.array([true_ring(team, ring_of) is not None for team in teams], np.bool_)
+        each.is_ring = np.array([true_ring(team, truth.ring_of) is not None for team in teams], np.bool_)
+        each.is_fraud = np.array(
+            [POSITIVE if name in members else UNKNOWN if name in victims else NEGATIVE for name in each.names], np.int8
+        )
 
 
 def _lines(world: World, drawn: Draw) -> Iterator[bytes]:

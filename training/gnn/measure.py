@@ -1,0 +1,98 @@
+"""How well models rank accounts and rings, world by world, with intervals over worlds and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudgraph.graph.types import F64
+from fraudgraph.scoring.manifest import Metric
+from training.gnn.dataset import Slice
+from training.labels import POSITIVE, UNKNOWN
+from training.reliability import average_precision
+from training.ring_figures import resamples
+
+Bool = npt.NDArray[np.bool_]
+
+USER_BUDGETS, RING_BUDGETS = (50, 200), (10, 30)
+"""Alerts that somebody has the time for: accounts, and rings, at one reading of one world."""
+OUTSIDE_RINGS = -20.0
+"""Log-odds of an account that is in no ring, for a scorer that knows only rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model says of one slice: scores of its accounts `[u]` and its rings `[r]`, higher is surer."""
+
+    users: F64
+    rings: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of each world, `[worlds]`; nan where a world cannot have it."""
+
+    level: str
+    name: str
+    model: str
+    worlds: F64
+
+    def metric(self, data: str) -> Metric:
+        """Returns the mean over worlds with its interval."""
+        return Metric(data, self.level, self.name, self.model, *interval(self.worlds))
+
+
+def figures(worlds: Sequence[Sequence[tuple[Slice, Mapping[str, Said]]]]) -> list[Figure]:
+    """Returns the figures of all models.
+
+    Average precision is over all readings of a world at once; precision at a budget is the mean of its readings.
+
+    Args:
+        worlds: for each world its slices, with the truth, and what each model says of them.
+    """
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for readings in worlds:
+        for model in readings[0][1]:
+            users, rings = [], []
+            for piece, said in readings:
+                assert piece.is_fraud is not None and piece.is_ring is not None
+                sure = piece.is_fraud != UNKNOWN
+                users.append((said[model].users[sure], piece.is_fraud[sure] == POSITIVE))
+                rings.append((said[model].rings, piece.is_ring))
+            for level, pairs, budgets in (("user", users, USER_BUDGETS), ("ring", rings, RING_BUDGETS)):
+                for name, value in _of_world(pairs, budgets):
+                    found.setdefault((level, name, model), []).append(value)
+    return [Figure(*key, np.array(values)) for key, values in found.items()]
+
+
+def paired(found: Iterable[Figure], model: str, rival: str) -> list[Figure]:
+    """Returns how much better a model is than a rival, in the same worlds."""
+    by_key = {(each.level, each.name, each.model): each for each in found}
+    return [
+        Figure(level, name, f"{model} - {rival}", each.worlds - by_key[level, name, rival].worlds)
+        for (level, name, of), each in by_key.items()
+        if of == model
+    ]
+
+
+def interval(values: F64) -> tuple[float, float, float]:
+    """Returns the mean over worlds that have the figure, with its 95 % bootstrap interval; nan where none has."""
+    kept = values[~np.isnan(values)]
+    if not len(kept):
+        return float("nan"), float("nan"), float("nan")
+    weights = resamples(len(kept))
+    low, high = np.quantile(weights @ kept / weights.sum(axis=1), (0.025, 0.975))
+    return float(kept.mean()), float(low), float(high)
+
+
+def _of_world(pairs: Sequence[tuple[F64, Bool]], budgets: Sequence[int]) -> list[tuple[str, float]]:
+    said = np.concatenate([score for score, _ in pairs])
+    truth = np.concatenate([true for _, true in pairs])
+    out = [("average precision", average_precision(said, truth))]
+    for budget in budgets:
+        each = [float(true[np.argsort(-score, kind="stable")[:budget]].mean()) for score, true in pairs if true.any()]
+        out.append((f"precision at {budget}", float(np.mean(each)) if each else float("nan")))
+    return out
