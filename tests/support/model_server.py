@@ -69,6 +69,24 @@ class Call:
         """Answers a probe as a server does that keeps schemas in every way."""
         self.say('{"probe": "violet-17"}')
 
+    def promise(self, length: int, content: bytes) -> None:
+        """Says how long the body is, sends less, and hangs up."""
+        self._http.send_response(200)
+        self._http.send_header("Content-Length", str(length))
+        self._http.end_headers()
+        self._http.wfile.write(content)
+        self._http.close_connection = True
+
+    def drip_body(self, seconds: float, stop: threading.Event) -> None:
+        """Sends one byte of a body now and then, for so long."""
+        self._http.send_response(200)
+        self._http.send_header("Content-Length", "1000000")
+        self._http.end_headers()
+        for _ in range(int(seconds / 0.02)):
+            if stop.wait(0.02):
+                return
+            self._http.wfile.write(b" ")
+
     def drip(self, seconds: float, stop: threading.Event) -> None:
         """Sends one byte of a header now and then, for so long."""
         self._http.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
@@ -95,6 +113,7 @@ def model_server(handler: Handler) -> Iterator[ModelServer]:
 
     class Http(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))

@@ -79,7 +79,7 @@ def _schema() -> dict[str, Any]:
 def _question(body: bytes) -> Question:
     try:
         found = msgspec.json.decode(body, type=Question)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise ValueError("no question") from None
     if found.query not in QUERIES and found.query != NONE:
         raise ValueError("no query")

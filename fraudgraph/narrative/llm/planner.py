@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fraudgraph.narrative.claims import Plan, PlanError, read_plan
+from fraudgraph.narrative.kept import Asked
 from fraudgraph.narrative.llm.client import ModelClient
 from fraudgraph.narrative.llm.endpoint import Prompt
 from fraudgraph.narrative.llm.prompt import VERSION, plan_prompt, prompt_hash, repair_prompt
@@ -22,6 +23,11 @@ class ModelPlanner:
         self._client = client
         self._reading = reading
         self._currency = currency
+
+    @property
+    def asked(self) -> Asked:
+        """What a kept plan is told from another one by."""
+        return Asked(self._client.endpoint.pinned, prompt_hash(self._reading))
 
     def plan(self, pack: EvidencePack) -> PlanReply:
         """Returns the model's plan.

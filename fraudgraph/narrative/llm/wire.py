@@ -12,6 +12,9 @@ from fraudgraph.narrative.llm.endpoint import Endpoint, Prompt, Trouble
 
 SCHEMA_NAME = "answer"
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What a reply may raise that is none: no JSON, no UTF-8, or nested without end."""
+
 
 class Way(StrEnum):
     """How an endpoint is made to keep a schema, the strictest first."""
@@ -161,7 +164,7 @@ def answer(body: bytes, way: Way) -> Answer:
         if way is Way.RESPONSES:
             return _responses_answer(msgspec.json.decode(body, type=_Responses))
         return _chat_answer(msgspec.json.decode(body, type=_Chat))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise UnfitError(Trouble.UNREADABLE, "the reply is not of the protocol") from error
 
 
@@ -224,6 +227,6 @@ def keeps(way: Way, text: str) -> bool:
         return True
     try:
         said = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except _NOT_JSON:
         return False
     return isinstance(said, dict) and (way is Way.JSON_OBJECT or said == {"probe": PROBE_WORD})

@@ -1,0 +1,81 @@
+"""A plan that is kept in the store: it names nobody but by pseudonym, and is verified anew whenever it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from fraudgraph.narrative.evidence import Evidence
+from fraudgraph.narrative.narrate import planned, realise
+from fraudgraph.narrative.port import Narrative, Planner, PlanReply
+from fraudgraph.narrative.template import TEMPLATE, TEMPLATE_VERSION
+from fraudgraph.narrative.verifier import VERIFIER, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked for plans: a model with what pins it, and the hash of what it is asked apart from the evidence."""
+
+    model: str
+    prompt_hash: str
+
+
+TEMPLATE_ASKED = Asked(f"{TEMPLATE} {TEMPLATE_VERSION}", "")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """What was planned for a ring, with the hashes of all that it rests on; the same fields as the store keeps.
+
+    `model` and `prompt_hash` are those of whoever answered: the template's where the model gave no answer.
+    """
+
+    ring_id: str
+    evidence_hash: str
+    prompt_hash: str
+    model: str
+    verifier: str
+    body: bytes
+
+    def still(self, evidence: Evidence, asked: Asked) -> bool:
+        """Whether nothing that it rests on has changed."""
+        mine = (self.evidence_hash, self.prompt_hash, self.model, self.verifier)
+        return mine == (evidence.hash, asked.prompt_hash, asked.model, VERIFIER)
+
+
+class _Body(msgspec.Struct, frozen=True):
+    reply: PlanReply
+    fallback: str = ""
+
+
+def keep(evidence: Evidence, planner: Planner | None, asked: Asked) -> KeptPlan:
+    """Plans a ring, and returns what is to be kept; never fails for a model's sake.
+
+    A model that answered badly is not asked again for the same evidence; one that gave no answer is.
+    """
+    reply, _, fallback = planned(evidence, planner)
+    answered = asked if not fallback.startswith("no answer") else TEMPLATE_ASKED
+    return KeptPlan(
+        ring_id=evidence.snapshot.ring_id,
+        evidence_hash=evidence.hash,
+        prompt_hash=answered.prompt_hash,
+        model=answered.model,
+        verifier=VERIFIER,
+        body=msgspec.json.encode(_Body(reply, fallback)),
+    )
+
+
+def retold(evidence: Evidence, evidence_hash: str, body: bytes) -> Narrative | None:
+    """Returns the narrative of a kept plan for a ring as it is now, or None where the evidence is another by now.
+
+    Everything in it is verified again: what a store holds is believed no more than what a model says.
+    """
+    if evidence_hash != evidence.hash:
+        return None
+    try:
+        kept = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    checked = verify(kept.reply.plan, evidence)
+    return realise(evidence, kept.reply, checked, kept.fallback)

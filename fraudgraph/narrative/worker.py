@@ -1,0 +1,144 @@
+"""Tells rings beside the daemon: alerts never wait for words, and the one writer saves them when they are there."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from fraudgraph.errors import FraudgraphError
+from fraudgraph.narrative.evidence import Evidence
+from fraudgraph.narrative.kept import Asked, KeptPlan, keep
+from fraudgraph.narrative.port import Planner
+
+MAX_WAITING: Final = 1_000
+"""Rings that may wait; what comes when so many do is left to the next time that ring changes."""
+
+_LOOK_S = 0.5
+
+
+class Source(Protocol):
+    """Where the worker reads rings; it is made, used and closed in the worker's thread."""
+
+    def evidence(self, ring_id: str) -> Evidence | None:
+        """Returns a ring as of the last commit, or None where it lives no more."""
+        ...
+
+    def kept(self, ring_id: str) -> KeptPlan | None:
+        """Returns what was last kept about it."""
+        ...
+
+    def close(self) -> None:
+        """Releases what was opened."""
+        ...
+
+
+class NarrationWorker:
+    """Takes ring ids from a bounded queue, and gives plans back to be saved; `offer` and `finished` never wait.
+
+    A failure to read or to tell one ring is logged and counted, and the next ring is told: nothing here stops the
+    daemon, and nothing of the daemon waits for it.
+
+    Args:
+        source: opens where rings are read.
+        planner: a model's; where only the template narrates, words are made when a ring is shown, and nothing is kept.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[], Source],
+        planner: Planner,
+        asked: Asked,
+        *,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._source = source
+        self._planner = planner
+        self._asked = asked
+        self._waiting: queue.Queue[str] = queue.Queue(max_waiting)
+        self._done: queue.SimpleQueue[KeptPlan] = queue.SimpleQueue()
+        self._queued: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._opened: Source | None = None
+        self._log = structlog.get_logger("fraudgraph.narrator")
+        self.told = 0
+        self.unchanged = 0
+        self.failed = 0
+        self.dropped = 0
+
+    def offer(self, ring_id: str) -> bool:
+        """Asks for a ring to be told; returns whether it waits now. A ring that waits already waits once."""
+        with self._lock:
+            if ring_id in self._queued:
+                return True
+            try:
+                self._waiting.put_nowait(ring_id)
+            except queue.Full:
+                self.dropped += 1
+                return False
+            self._queued.add(ring_id)
+            return True
+
+    def finished(self) -> list[KeptPlan]:
+        """Returns what was told since the last call."""
+        rows = []
+        while True:
+            try:
+                rows.append(self._done.get_nowait())
+            except queue.Empty:
+                return rows
+
+    def step(self, wait_s: float = 0.0) -> bool:
+        """Tells the ring that waits longest; returns False where none came within `wait_s`."""
+        try:
+            ring_id = self._waiting.get(timeout=wait_s) if wait_s else self._waiting.get_nowait()
+        except queue.Empty:
+            return False
+        with self._lock:
+            self._queued.discard(ring_id)  # before it is read: what changes from here on asks again
+        try:
+            self._tell(ring_id)
+        except FraudgraphError as error:
+            self.failed += 1
+            self._log.warning("a ring could not be told", ring_id=ring_id, why=error.what)
+            self._close_source()  # a store that was away is opened anew
+        return True
+
+    def start(self) -> None:
+        """Begins to tell rings in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="narrator", daemon=True)
+        self._thread.start()
+
+    def close(self, wait_s: float = 2.0) -> None:
+        """Stops after the ring in hand, without waiting longer than `wait_s` for it. Idempotent."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.step(_LOOK_S)
+        self._close_source()
+
+    def _tell(self, ring_id: str) -> None:
+        if self._opened is None:
+            self._opened = self._source()
+        evidence = self._opened.evidence(ring_id)
+        if evidence is None:
+            return
+        kept = self._opened.kept(ring_id)
+        if kept is not None and kept.still(evidence, self._asked):
+            self.unchanged += 1
+            return
+        self._done.put(keep(evidence, self._planner, self._asked))
+        self.told += 1
+
+    def _close_source(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

@@ -1,0 +1,177 @@
+"""The narration worker: rings are told beside the daemon, once per evidence, and nothing of the daemon waits."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+
+import pytest
+from support.snapshots import card_testing, fake_accounts, household, nasty
+
+from fraudgraph.errors import DependencyError, StoreError
+from fraudgraph.narrative.evidence import Evidence, make_evidence
+from fraudgraph.narrative.kept import TEMPLATE_ASKED, Asked, KeptPlan, keep, retold
+from fraudgraph.narrative.narrate import narrate
+from fraudgraph.narrative.pack import EvidencePack
+from fraudgraph.narrative.port import Failure, PlanReply
+from fraudgraph.narrative.template import make_plan
+from fraudgraph.narrative.worker import NarrationWorker
+
+ASKED = Asked("compatible:here:tiny", "f" * 32)
+
+
+class _Model:
+    """Plans as the template does, under a model's name; may be away, or hang until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = False
+        self.hang: threading.Event | None = None
+        self.entered = threading.Event()
+
+    def plan(self, pack: EvidencePack) -> PlanReply:
+        self.asked += 1
+        self.entered.set()
+        if self.hang is not None:
+            self.hang.wait(10.0)
+        if self.away:
+            raise DependencyError("away", do="Wait.")
+        return PlanReply(make_plan(pack), "tiny", "narrator-1", ASKED.prompt_hash, ASKED.model)
+
+    def repair(self, pack: EvidencePack, reply: PlanReply, failures: tuple[Failure, ...]) -> PlanReply | None:
+        return None
+
+
+@dataclass
+class _Store:
+    """What the worker reads, and where the test saves."""
+
+    rings: dict[str, Evidence]
+    plans: dict[str, KeptPlan] = field(default_factory=dict)
+    away: bool = False
+    opened: int = 0
+    closed: int = 0
+
+    def open(self) -> _Store:
+        self.opened += 1
+        return self
+
+    def evidence(self, ring_id: str) -> Evidence | None:
+        if self.away:
+            raise StoreError("the store is away", do="Wait.")
+        return self.rings.get(ring_id)
+
+    def kept(self, ring_id: str) -> KeptPlan | None:
+        return self.plans.get(ring_id)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def save(self, worker: NarrationWorker) -> int:
+        rows = worker.finished()
+        self.plans |= {row.ring_id: row for row in rows}
+        return len(rows)
+
+
+def _store() -> _Store:
+    made = (make_evidence(replace(s, ring_id=name)) for name, s in (("A", fake_accounts()), ("B", card_testing())))
+    return _Store({e.snapshot.ring_id: e for e in made})
+
+
+def test_a_ring_is_told_once_per_evidence() -> None:
+    store, model = _store(), _Model()
+    worker = NarrationWorker(store.open, model, ASKED)
+    for _ in range(3):
+        assert worker.offer("A")
+    assert worker.step()
+    assert not worker.step()
+    assert store.save(worker) == 1
+    worker.offer("A")
+    worker.step()
+    assert (model.asked, worker.unchanged, store.save(worker)) == (1, 1, 0)
+    store.rings["A"] = make_evidence(replace(fake_accounts(9), ring_id="A"))
+    worker.offer("A")
+    worker.step()
+    assert (model.asked, store.save(worker)) == (2, 1)
+    worker.offer("gone")
+    assert worker.step()
+    assert store.save(worker) == 0
+
+
+@pytest.mark.parametrize("change", ["model", "prompt_hash"])
+def test_another_model_or_prompt_tells_it_anew(change: str) -> None:
+    store, model = _store(), _Model()
+    store.plans["A"] = keep(store.rings["A"], model, ASKED)
+    worker = NarrationWorker(store.open, model, replace(ASKED, **{change: "another"}))
+    worker.offer("A")
+    worker.step()
+    assert store.save(worker) == 1
+
+
+def test_a_model_that_was_away_is_asked_again_for_the_same_evidence() -> None:
+    store, model = _store(), _Model()
+    worker = NarrationWorker(store.open, model, ASKED)
+    model.away = True
+    worker.offer("A")
+    worker.step()
+    assert store.save(worker) == 1
+    assert store.plans["A"].model == TEMPLATE_ASKED.model
+    model.away = False
+    worker.offer("A")
+    worker.step()
+    assert store.save(worker) == 1
+    assert store.plans["A"].model == ASKED.model
+
+
+def test_a_store_that_is_away_costs_that_ring_and_no_other() -> None:
+    store, model = _store(), _Model()
+    worker = NarrationWorker(store.open, model, ASKED)
+    store.away = True
+    worker.offer("A")
+    assert worker.step()
+    store.away = False
+    worker.offer("B")
+    worker.step()
+    assert (worker.failed, store.save(worker), store.opened, store.closed) == (1, 1, 2, 1)
+
+
+def test_nothing_waits_while_the_model_hangs() -> None:
+    store, model = _store(), _Model()
+    model.hang = threading.Event()
+    worker = NarrationWorker(store.open, model, ASKED, max_waiting=2)
+    worker.start()
+    worker.offer("A")
+    assert model.entered.wait(10.0)
+    offered = [worker.offer(name) for name in ("B", "C", "D", "B")]
+    assert offered == [True, True, False, True]
+    assert worker.dropped == 1
+    assert worker.finished() == []
+    worker.close(wait_s=0.0)  # nor does the end
+    model.hang.set()
+    worker.close(wait_s=10.0)
+    assert [row.ring_id for row in worker.finished()] == ["A"]
+    assert store.closed == 1
+
+
+def test_what_is_kept_names_nobody_and_is_told_as_it_was() -> None:
+    evidence = make_evidence(nasty())
+    kept = keep(evidence, _Model(), ASKED)
+    for user_id in evidence.view.users:
+        assert user_id.encode() not in kept.body
+    told = retold(evidence, kept.evidence_hash, kept.body)
+    assert told is not None
+    assert told.summary == narrate(evidence).summary
+    assert told.narrator == "tiny"
+
+
+def test_what_is_kept_is_believed_no_more_than_a_model() -> None:
+    evidence = make_evidence(fake_accounts())
+    kept = keep(evidence, _Model(), ASKED)
+    assert retold(make_evidence(household()), kept.evidence_hash, kept.body) is None
+    for body in (b"", b"[]", b"\xff", b'{"reply": {"plan": 3}}'):
+        assert retold(evidence, kept.evidence_hash, body) is None
+    tampered = kept.body.replace(b'"E1"', b'"E77"')
+    assert tampered != kept.body
+    told = retold(evidence, kept.evidence_hash, tampered)
+    assert told is not None
+    assert told.removed > 0
