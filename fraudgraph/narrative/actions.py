@@ -137,7 +137,7 @@ def _step_up(roles: Mapping[str, Role]) -> list[Action]:
         Action(
             "step-up-verification",
             f"Ask for stronger verification at the next login or order of {listed(core)}.",
-            "they are at the core of what is shared; an honest customer passes",
+            "at the core of what is shared; an honest customer passes",
             (),
         )
     ]

@@ -157,7 +157,7 @@ _STATEMENTS = (
         "at-stake",
         "what can still be lost and what banks took back, in one currency",
         ("money",),
-        ("orders", "ordered", "at_risk", "exposed", "charged_back", "refunded"),
+        ("orders", "declined", "ordered", "at_risk", "exposed", "charged_back", "refunded"),
     ),
     ClaimKind("sent", "what members sent to anybody, in one currency", ("money",), ("sent",)),
 )

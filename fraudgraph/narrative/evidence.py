@@ -205,13 +205,17 @@ def _ring_row(view: RingView, by_user: Mapping[str, Role]) -> PackFact:
 
 def _money_rows(snapshot: RingSnapshot) -> Iterator[PackFact]:
     pending = open_orders(snapshot)
+    declined = Counter(order.currency for order in snapshot.orders if order.declined)
     for number, m in enumerate(ring_money(snapshot).by_currency[:MAX_CURRENCIES], 1):
-        yield PackFact(f"V{number}", "money", 0, _money_fields(m, pending.get(m.currency, (0, 0))[1]))
+        yield PackFact(
+            f"V{number}", "money", 0, _money_fields(m, pending.get(m.currency, (0, 0))[1], declined[m.currency])
+        )
 
 
-def _money_fields(m: CurrencyMoney, pending: int) -> dict[str, Value]:
+def _money_fields(m: CurrencyMoney, pending: int, declined: int) -> dict[str, Value]:
     amounts: dict[str, Value] = {
         "orders": m.orders,
+        "declined": declined,
         "ordered": m.ordered_minor,
         "at_risk": m.at_risk_minor,
         "exposed": m.exposed_minor,

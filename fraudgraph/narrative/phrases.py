@@ -61,9 +61,8 @@ PHRASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "within {span} from {at}, {members} placed {orders} of the {ring}",
         ),
         "card-testing": (
-            "{declined} of {attempts} orders and payments of {members} were declined{cards}; most by account {worst},"
-            " with {most}",
-            "{members} had {declined} of {attempts} orders and payments declined{cards}, account {worst} alone {most}",
+            "{declined} of {attempts} orders and payments of {members}{only} were declined{cards}{most_by}",
+            "{members}{only} had {declined} of {attempts} orders and payments declined{cards}{alone}",
         ),
         "one-order-accounts": (
             "{who} ordered exactly once",
@@ -134,8 +133,8 @@ PHRASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "their activity runs {between}",
         ),
         "at-stake": (
-            "{orders} worth {ordered} {are_n} known: {split}",
-            "there {are_n} {orders} worth {ordered}: {split}",
+            "{orders} worth {ordered} {are_n} known{apart}: {split}",
+            "there {are_n} {orders} worth {ordered}{apart}: {split}",
         ),
         "sent": (
             "in all, members sent {sent}",
@@ -208,14 +207,13 @@ JOINED: Final = frozenset(
 
 SHARED: Final = (
     "they share {list}",
-    "what they have in common is {list}",
     "in common they have {list}",
 )
 """How several shared identifiers are said at once, where those are all."""
 
 SHARED_AMONG: Final = (
     "among what they share are {list}",
-    "the strongest ties are {list}",
+    "what they share includes {list}",
 )
 """How the same is said where there are more."""
 
@@ -266,7 +264,7 @@ QUESTIONS_ASKED: Final[Mapping[str, str]] = MappingProxyType(
         "goods-came-back": "Did the goods of the refunded orders come back?",
         "know-each-other": "Do {names} know each other, or is one person behind them?",
         "what-money-was-for": "What was the money between {names} for?",
-        "who-else-uses-it": "Who are the {outside} outside the ring that use {name}?",
+        "who-else-uses-it": "Who is behind the {outside} outside that also use{outside_s} {name}?",
         "really-one-ring": "Do the {parts} belong together, or does only {name} join them?",
         "same-people-as-before": "Are the people behind ring {past} back?",
     }

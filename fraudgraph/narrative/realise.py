@@ -168,6 +168,7 @@ def asked(held: Held, evidence: Evidence, speaker: Speaker) -> Sentence:
         "name": name,
         "names": speaker.names(item),
         "outside": count(number(item, "outside") or 0, "account"),
+        "outside_s": "s" if number(item, "outside") == 1 else "",
         "past": evidence.names.get(str(item.fields.get("past", "")), ""),
     }
     if held.kind == "really-one-ring":

@@ -78,11 +78,14 @@ class Speaker:
         if self._here == [name]:
             return "it"
         recent = self._before == [name] and not self._here
+        said = self.plainly(name)
+        return f"the same {noun_of(name)}" if recent else said
+
+    def plainly(self, name: str) -> str:
+        """Returns `device D1` at first mention, then `D1`: never a reference."""
         first = name not in self._named
         self._named.add(name)
         self._here.append(name)
-        if recent:
-            return f"the same {noun_of(name)}"
         return f"{noun_of(name)} {name}" if first else name
 
     def things(self, names: Sequence[str]) -> str:
@@ -247,13 +250,17 @@ def _velocity(speaker: Speaker, held: Held) -> Values:
 def _testing(speaker: Speaker, held: Held) -> Values:
     item = held.items[0]
     cards = _n(item, "cards")
+    worst = f"account {speaker.account(str(item.fields['most_declined_account']))}"
+    most = f"{_n(item, 'most_declined'):,}"
+    single = _n(item, "members") == 1
     return {
         "members": count(_n(item, "members"), "account"),
+        "only": f" ({worst.removeprefix('account ')})" if single else "",
         "declined": f"{_n(item, 'declined'):,}",
         "attempts": f"{_n(item, 'attempts'):,}",
         "cards": f", over {count(cards, 'card')}" if cards else "",
-        "worst": speaker.account(str(item.fields["most_declined_account"])),
-        "most": f"{_n(item, 'most_declined'):,}",
+        "most_by": "" if single else f"; most by {worst}, with {most}",
+        "alone": "" if single else f", {worst} alone {most} of them",
     }
 
 
@@ -315,10 +322,11 @@ def _referrals(speaker: Speaker, held: Held) -> Values:
 
 def _bridge(speaker: Speaker, held: Held) -> Values:
     item = held.items[0]
-    values = {"parts": _parts(speaker, item)}
     if "account" in item.fields:
-        values["thing"] = f"account {speaker.account(str(item.fields['account']))}"
-    return values
+        name = f"account {speaker.account(str(item.fields['account']))}"
+    else:
+        name = speaker.plainly(_identifier(item))
+    return {"parts": _parts(speaker, item), "thing": name}
 
 
 def _parts(speaker: Speaker, item: PackFact) -> str:
@@ -376,8 +384,10 @@ def _stake(speaker: Speaker, held: Held) -> Values:
     ]
     if len(split) == 1 and _n(item, "exposed") == _n(item, "ordered"):
         split = ["all of it can still be lost"]
+    declined = _n(item, "declined")
     return {
         "orders": count(orders, "order"),
+        "apart": f", besides {declined:,} declined or cancelled" if declined else "",
         "are_n": _is(orders),
         "ordered": _cash(item, "ordered"),
         "split": listed(split),
