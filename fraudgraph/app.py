@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fraudgraph.narrative.port import Planner
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
+    from fraudgraph.scoring.bundle import Bundle
     from fraudgraph.stores.copy import Copied
     from fraudgraph.stores.neo4j.access import Neo4jOptions
     from fraudgraph.stores.port import Store, StoreReader
@@ -415,7 +416,11 @@ def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:
 
 
 def make_engine(settings: Settings) -> Engine:
-    """Returns the engine that the settings describe."""
+    """Returns the engine that the settings describe.
+
+    Raises:
+        ConfigurationError: a bundle is not there, or was trained on other features or under another link policy.
+    """
     from fraudgraph.alerts.policy import AlertPolicy
     from fraudgraph.engine import Engine, EngineRules
     from fraudgraph.events.clock import ClockRules
@@ -442,7 +447,24 @@ def make_engine(settings: Settings) -> Engine:
         max_users=settings.rings.max_users,
         warmup_days=settings.rings.warmup_days,
     )
-    return Engine(settings.links, rules, StructuralScorer())
+    return Engine(
+        settings.links,
+        rules,
+        StructuralScorer(),
+        bundle=_bundle(settings, settings.model.bundle),
+        shadow=_bundle(settings, settings.model.shadow),
+        library=lambda name: _found(settings, name),
+    )
+
+
+def _bundle(settings: Settings, name: str) -> Bundle | None:
+    return _found(settings, name) if name else None
+
+
+def _found(settings: Settings, name: str) -> Bundle:
+    from fraudgraph.scoring.library import find_bundle
+
+    return find_bundle(name, Path(settings.model.folder))
 
 
 def make_client(settings: Settings, environment: Mapping[str, str] = os.environ) -> ModelClient | None:

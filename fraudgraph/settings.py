@@ -154,6 +154,15 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which bundle scores until another is promoted, which one only looks on, where bundles are; "" stands for none."""
+
+    bundle: str = ""
+    shadow: str = ""
+    folder: Annotated[str, Meta(min_length=1)] = "models"
+
+
+@dataclass(frozen=True, slots=True)
 class CaseSettings:
     """Whose word counts; every command of one store must run under the same."""
 
@@ -191,6 +200,7 @@ class Settings:
     rings: RingSettings = field(default_factory=RingSettings)
     priority: PriorityRules = field(default_factory=PriorityRules)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
     cases: CaseSettings = field(default_factory=CaseSettings)
     narrator: NarratorRules = field(default_factory=NarratorRules)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
