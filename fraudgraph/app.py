@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from fraudgraph.narrative.port import Planner
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
-    from fraudgraph.scoring.bundle import Bundle
     from fraudgraph.stores.copy import Copied
     from fraudgraph.stores.neo4j.access import Neo4jOptions
     from fraudgraph.stores.port import Store, StoreReader
@@ -425,8 +424,10 @@ def make_engine(settings: Settings) -> Engine:
     from fraudgraph.engine import Engine, EngineRules
     from fraudgraph.events.clock import ClockRules
     from fraudgraph.graph.hot import GraphLimits
+    from fraudgraph.scoring.library import BundleLibrary
     from fraudgraph.scoring.structural import StructuralScorer
 
+    library = BundleLibrary(Path(settings.model.folder))
     rules = EngineRules(
         clock=ClockRules(
             allowed_lateness_ms=settings.time.allowed_lateness_minutes * MINUTE_MS,
@@ -451,20 +452,10 @@ def make_engine(settings: Settings) -> Engine:
         settings.links,
         rules,
         StructuralScorer(),
-        bundle=_bundle(settings, settings.model.bundle),
-        shadow=_bundle(settings, settings.model.shadow),
-        library=lambda name: _found(settings, name),
+        bundle=library(settings.model.bundle) if settings.model.bundle else None,
+        shadow=library(settings.model.shadow) if settings.model.shadow else None,
+        library=library,
     )
-
-
-def _bundle(settings: Settings, name: str) -> Bundle | None:
-    return _found(settings, name) if name else None
-
-
-def _found(settings: Settings, name: str) -> Bundle:
-    from fraudgraph.scoring.library import find_bundle
-
-    return find_bundle(name, Path(settings.model.folder))
 
 
 def make_client(settings: Settings, environment: Mapping[str, str] = os.environ) -> ModelClient | None:

@@ -1,44 +1,66 @@
-"""Where bundles are found: the one that ships with the package, and those of a folder, by name."""
+"""Where bundles are found by name: a shop's own folder, and those that ship with the package."""
 
 from __future__ import annotations
 
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.scoring.bundle import Bundle, read_bundle
-from fraudgraph.scoring.manifest import NAME
 
-DEFAULT: Final = "default"
-"""Name of the bundle that ships with the package."""
+if TYPE_CHECKING:
+    from fraudgraph.scoring.bundle import Bundle
+
+SHIPPED: Final = Path(__file__).parents[1] / "bundles"
+_MANIFEST: Final = "bundle.json"
 
 
-def bundle_folder(name: str, folder: Path) -> Path:
-    """Returns the folder of a bundle, whether or not it is there.
+@dataclass(frozen=True, slots=True)
+class BundleLibrary:
+    """Bundles by name; a shop's own goes before a shipped one of the same name.
 
-    Raises:
-        ConfigurationError: that is no name of a bundle.
+    Attributes:
+        folder: of the shop's bundles, one folder each; it need not be there.
     """
-    if name == DEFAULT:
-        return Path(str(files("fraudgraph.scoring"))) / "bundles" / DEFAULT
-    if not NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"{name!r} is no name of a bundle", do="Name one of those that `fraudgraph model list` shows."
-        )
-    return folder / name
 
+    folder: Path
+    shipped: Path = SHIPPED
 
-def find_bundle(name: str, folder: Path) -> Bundle:
-    """Returns a bundle by its name.
+    def paths(self) -> dict[str, Path]:
+        """Returns the folder of each bundle by name, in the order of names."""
+        found = {
+            path.parent.name: path.parent
+            for folder in (self.shipped, self.folder)
+            for path in folder.glob(f"*/{_MANIFEST}")
+            if not path.parent.name.startswith(".")
+        }
+        return dict(sorted(found.items()))
 
-    Raises:
-        ConfigurationError: there is none of that name, it cannot be read, or says that it has another name.
-    """
-    bundle = read_bundle(bundle_folder(name, folder))
-    if bundle.name != name:
-        raise ConfigurationError(
-            f"the bundle in the folder {name!r} says that its name is {bundle.name!r}",
-            do="Give the folder that name: a store remembers what is in force by it.",
-        )
-    return bundle
+    def path(self, name: str) -> Path:
+        """Returns the folder of a bundle.
+
+        Raises:
+            ConfigurationError: there is none of that name.
+        """
+        paths = self.paths()
+        if name not in paths:
+            raise ConfigurationError(
+                f"there is no bundle {name!r} in {self.folder} or among the shipped ones",
+                do=f"Name one of {', '.join(paths)}." if paths else "Train one: fraudgraph train.",
+            )
+        return paths[name]
+
+    def __call__(self, name: str) -> Bundle:
+        """Returns a bundle.
+
+        Raises:
+            ConfigurationError: it is not there, goes by another name inside, or cannot be used.
+        """
+        from fraudgraph.scoring.bundle import read_bundle
+
+        bundle = read_bundle(self.path(name))
+        if bundle.name != name:
+            raise ConfigurationError(
+                f"the folder {name!r} holds the bundle {bundle.name!r}", do="Rename the folder back."
+            )
+        return bundle
