@@ -6,9 +6,10 @@ Heavy rooms are imported inside the functions: a reader of a store must start wi
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,12 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KAFKA_PASSWORD_VARIABLE, KEY_VARIABLE, NEO4J_PASSWORD_VARIABLE, Settings
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from fraudgraph.backtest import Side
     from fraudgraph.committer import Committer
     from fraudgraph.daemon import Daemon
+    from fraudgraph.delivery import Courier
     from fraudgraph.engine import Engine
     from fraudgraph.events.decoder import Decoder
     from fraudgraph.events.keys import KeyRing
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from fraudgraph.events.resolver import Resolver
     from fraudgraph.events.schema import Command
     from fraudgraph.events.vault import Vault
+    from fraudgraph.monitor.watch import Monitor
     from fraudgraph.narrative.llm.client import ModelClient
     from fraudgraph.narrative.llm.picker import QueryPicker
     from fraudgraph.narrative.port import Planner
@@ -36,8 +41,11 @@ if TYPE_CHECKING:
     from fraudgraph.stores.copy import Copied
     from fraudgraph.stores.neo4j.access import Neo4jOptions
     from fraudgraph.stores.port import Store, StoreReader
-    from fraudgraph.streams.kafka import KafkaStream
+    from fraudgraph.streams.kafka import KafkaAccess, KafkaStream
     from fraudgraph.streams.port import Stream
+
+LAST_DELIVERY_S = 5.0
+"""So long a daemon that ends waits for alerts to be delivered; what is not waits in the store."""
 
 
 def open_reader(settings: Settings) -> StoreReader:
@@ -157,11 +165,17 @@ def _bound_pseudonymiser(keys: KeyRing, reader: StoreReader) -> Pseudonymiser:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """A daemon that is ready to run on a store; `key_made` is the key file that was made for it just now."""
+    """A daemon that is ready to run on a store.
+
+    Attributes:
+        key_made: the key file that was made for it just now.
+        page: `host:port` of its page; "" where it has none.
+    """
 
     daemon: Daemon
     store: Store
     key_made: Path | None
+    page: str = ""
 
 
 @contextmanager
@@ -214,11 +228,103 @@ def open_kafka(
         [name.strip() for name in kafka.topics.split(",")],
         group=kafka.group,
         until_end=until_end,
+        since_ms=_filled_until(settings) if kafka.start == "watermark" else None,
         poll_wait_ms=kafka.poll_wait_ms,
         fetch_max_bytes=kafka.fetch_max_bytes,
     )
-    with closing(stream), _open_ingest(settings, stream, environment) as ready:
+    with closing(stream), _open_production(settings, stream, access, environment) as ready:
         yield ready, stream
+
+
+def _filled_until(settings: Settings) -> int:
+    """Returns the event time up to which the store is settled: at and after it, an event that comes twice is known."""
+    with closing(open_reader(settings)) as reader:
+        return int(reader.meta()["watermark_ms"])
+
+
+@contextmanager
+def _open_production(
+    settings: Settings, stream: KafkaStream, access: KafkaAccess, environment: Mapping[str, str]
+) -> Iterator[Ingest]:
+    """Opens the store as `_open_ingest` does, with all that a daemon that never ends has beside it.
+
+    It waits for a store that is away, tells silence, serves its page and delivers alerts.
+    """
+    from fraudgraph import __version__
+    from fraudgraph.committer import Committer, Patience
+    from fraudgraph.idle import IdleWatch, Silence
+    from fraudgraph.monitor.health import Health
+    from fraudgraph.monitor.metrics import Metrics
+    from fraudgraph.monitor.page import page, serving
+    from fraudgraph.monitor.watch import Monitor
+    from fraudgraph.stores.command_stream import CommandStream
+    from fraudgraph.stores.url import at_work
+    from fraudgraph.streams.merged import MergedStream
+
+    rules = settings.daemon
+    health = Health(time.monotonic, live_limit_s=rules.live_seconds, ready_limit_s=rules.ready_seconds)
+    monitor = Monitor(Metrics(__version__, settings.rings.largest_share_alarm), health, lags=stream.lags)
+    with ExitStack() as stack:
+        writer = stack.enter_context(_open_writer(settings, environment))
+        stack.enter_context(at_work(settings.store.url, writer.store))
+        reader = stack.enter_context(closing(open_reader(settings)))
+        patience = Patience(longest_wait_s=rules.store_wait_max_seconds)
+        committer = stack.enter_context(Committer(writer.store, patience=patience, on_away=monitor.store_away))
+        address = ""
+        if rules.http:
+            address = stack.enter_context(serving(rules.http, page(monitor.metrics, health)))
+        couriers = _couriers(settings, access, writer, committer, monitor, reader)
+        for courier in couriers:
+            courier.start()
+            stack.callback(courier.close, LAST_DELIVERY_S)
+        engine = make_engine(settings)
+        main: Stream = stream
+        if rules.idle_after_seconds:
+            main = IdleWatch(
+                stream,
+                Silence(rules.idle_after_seconds * 1000, settings.time.allowed_lateness_minutes * MINUTE_MS),
+                wall_ms=_wall_ms,
+                latest_ms=lambda: engine.latest_ms,
+                record=lambda body: committer.submit(writer.store.record_command, body),
+            )
+        events = MergedStream(main, CommandStream(reader, patient=True))
+        daemon = _make_daemon(settings, events, writer, committer, engine, monitor=monitor, couriers=couriers)
+        yield Ingest(daemon, writer.store, writer.key_made, address)
+
+
+def _couriers(
+    settings: Settings,
+    access: KafkaAccess,
+    writer: _Writer,
+    committer: Committer,
+    monitor: Monitor,
+    reader: StoreReader,
+) -> list[Courier]:
+    """Returns one courier for each place that alerts go to, and for the topic of dead letters."""
+    from fraudgraph.alerts.sinks import AlertSink, LinesSink, TopicSink
+    from fraudgraph.delivery import AlertErrand, Courier, DeadLetterErrand
+    from fraudgraph.events.vault import Vault
+    from fraudgraph.streams.kafka_sink import KafkaTopic
+
+    sinks: list[AlertSink] = []
+    if settings.alerts.topic:
+        sinks.append(TopicSink(KafkaTopic(access, settings.alerts.topic)))
+    if settings.alerts.file:
+        sinks.append(LinesSink(settings.alerts.file, sys.stdout.buffer))
+    for sink in sinks:
+        monitor.follow_sink(sink.name, len(reader.outbox(sink.name)))
+
+    def mark_sent(sink: str, alert_ids: list[str]) -> Future[None]:
+        return committer.submit(writer.store.mark_sent, sink, alert_ids)
+
+    def errand(sink: AlertSink) -> Callable[[], AlertErrand]:
+        return lambda: AlertErrand(sink, open_reader(settings), mark_sent)
+
+    couriers = [Courier(errand(sink), on_done=monitor.delivered) for sink in sinks]
+    if settings.dead_letters.topic:
+        copies = DeadLetterErrand(KafkaTopic(access, settings.dead_letters.topic), Vault(writer.keys.vault).open)
+        couriers.append(Courier(lambda: copies, offer=copies.offer, on_done=monitor.delivered))
+    return couriers
 
 
 @contextmanager
@@ -235,25 +341,46 @@ def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, s
         closing(open_reader(settings)) as reader,
         Committer(writer.store) as committer,
     ):
-        daemon = _make_daemon(settings, MergedStream(stream, CommandStream(reader)), writer, committer)
-        yield Ingest(daemon, writer.store, writer.key_made)
+        events = MergedStream(stream, CommandStream(reader))
+        yield Ingest(_make_daemon(settings, events, writer, committer), writer.store, writer.key_made)
 
 
-def _make_daemon(settings: Settings, stream: Stream, writer: _Writer, committer: Committer) -> Daemon:
+def _make_daemon(
+    settings: Settings,
+    stream: Stream,
+    writer: _Writer,
+    committer: Committer,
+    engine: Engine | None = None,
+    *,
+    monitor: Monitor | None = None,
+    couriers: Sequence[Courier] = (),
+) -> Daemon:
+    """Returns the loop; one that is watched may make its commits larger where the store is slow."""
     from fraudgraph.daemon import Daemon, Pace
     from fraudgraph.stores.local_snapshot import LocalSnapshot
     from fraudgraph.stores.retention import DeadLetterRetention
 
     file = local_file(settings)
+    size = settings.ingest.batch_events
     return Daemon(
         stream,
         make_decoder(settings, writer.keys),
-        make_engine(settings),
+        engine or make_engine(settings),
         committer,
-        pace=Pace(settings.ingest.batch_events, settings.ingest.batch_events),
+        pace=Pace(
+            batch_events=size,
+            batch_events_max=size if monitor is None else max(size, settings.daemon.batch_events_max),
+            drain_s=settings.daemon.drain_seconds,
+        ),
         snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
-        retention=DeadLetterRetention(settings.dead_letters.days, lambda: time.time_ns() // 1_000_000),
+        retention=DeadLetterRetention(settings.dead_letters.days, _wall_ms),
+        observer=monitor,
+        followers=couriers,
     )
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def record_command(settings: Settings, command: Command, environment: Mapping[str, str] = os.environ) -> int:

@@ -15,6 +15,7 @@ from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
+from fraudgraph.stores.port import CommitDelta
 from fraudgraph.stores.retention import DeadLetterRetention
 from fraudgraph.streams.port import RawBatch, Stream
 
@@ -116,8 +117,8 @@ class Observer(Protocol):
 class Follower(Protocol):
     """Whoever acts on what is committed, in a thread of its own."""
 
-    def wake(self) -> None:
-        """There may be something to do. Returns at once."""
+    def committed(self, delta: CommitDelta | None) -> None:
+        """Alerts or dead letters are committed; None at the start, when some may be left. Returns at once."""
         ...
 
 
@@ -195,7 +196,7 @@ class Daemon:
         self._stream.seek(state.positions)
         totals.watermark_ms = state.watermark_ms
         self._observer.restored(len(state.positions), len(self._engine.rows), state.watermark_ms)
-        self._wake()
+        self._tell(None)
 
     def _step(self, raw: RawBatch) -> Step:
         started = time.perf_counter()
@@ -224,7 +225,7 @@ class Daemon:
                 totals.largest_users, totals.users = self._engine.largest_component()
             self._observer.settled(step, totals)
             if step.outcome.delta.alerts or step.outcome.delta.dead_letters:
-                self._wake()
+                self._tell(step.outcome.delta)
         longest = self._pace.batch_events_max
         self._size = min(2 * self._size, longest) if waited else max(self._size // 2, self._pace.batch_events)
 
@@ -235,9 +236,9 @@ class Daemon:
                 self._committer.give_up()
         commit.result()
 
-    def _wake(self) -> None:
+    def _tell(self, delta: CommitDelta | None) -> None:
         for follower in self._followers:
-            follower.wake()
+            follower.committed(delta)
 
     def _snapshot_key(self, meta: Mapping[str, str]) -> SnapshotKey:
         return SnapshotKey(

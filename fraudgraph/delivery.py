@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import closing, contextmanager
@@ -16,8 +17,10 @@ from tenacity.stop import stop_when_event_set
 from fraudgraph.alerts.message import AlertMessage
 from fraudgraph.alerts.sinks import AlertSink
 from fraudgraph.errors import DependencyError, FraudgraphError
+from fraudgraph.events.batch import DeadLetter
 from fraudgraph.rings.facts_words import rfc3339
-from fraudgraph.stores.port import AlertRow, StoreReader
+from fraudgraph.stores.port import AlertRow, CommitDelta, StoreReader
+from fraudgraph.streams.kafka_sink import KafkaTopic, Record
 
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 60.0
@@ -104,11 +107,70 @@ class AlertErrand:
         )
 
 
+class DeadLetterErrand:
+    """Copies dead letters to a topic, opened: the original bytes, with why and where in the headers.
+
+    The copies are a convenience, the store has the letters: what waits here when the process ends is not copied, and
+    where the topic is away for long the oldest are passed over.
+
+    Args:
+        opened: returns a letter's original bytes.
+        most: letters that may wait.
+    """
+
+    def __init__(self, topic: KafkaTopic, opened: Callable[[bytes], bytes], *, most: int = 10_000) -> None:
+        self._topic = topic
+        self._opened = opened
+        self._waiting: deque[tuple[int, DeadLetter]] = deque(maxlen=most)
+        self._log = structlog.get_logger("fraudgraph.delivery")
+
+    @property
+    def name(self) -> str:
+        """`dead-letters:` and the topic."""
+        return f"dead-letters:{self._topic.name}"
+
+    def offer(self, delta: CommitDelta) -> None:
+        """Takes in the dead letters of a commit, from another thread."""
+        over = len(self._waiting) + len(delta.dead_letters) - (self._waiting.maxlen or 0)
+        if over > 0:
+            self._log.warning("dead letters are not copied to the topic; the store has them", letters=over)
+        self._waiting.extend((delta.commit, letter) for letter in delta.dead_letters)
+
+    def run(self) -> int:
+        """Writes up to 100 letters, the oldest first."""
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), 100))]
+        if not taken:
+            return 0
+        try:
+            self._topic.write([self._record(commit, letter) for commit, letter in taken])
+        except DependencyError:
+            room = (self._waiting.maxlen or 0) - len(self._waiting)
+            self._waiting.extendleft(reversed(taken[len(taken) - min(len(taken), room) :]))
+            raise
+        return len(taken)
+
+    def close(self) -> None:
+        """Disconnects."""
+        self._topic.close()
+
+    def _record(self, commit: int, letter: DeadLetter) -> Record:
+        headers = {
+            "reason": letter.reason.code,
+            "detail": letter.detail,
+            "partition": letter.partition,
+            "offset": str(letter.offset),
+            "commit": str(commit),
+        }
+        named = tuple((f"fraudgraph-{name}", text.encode()) for name, text in headers.items())
+        return Record(self._opened(letter.ciphertext), headers=named)
+
+
 class Courier:
     """Runs an errand in a thread whenever it is woken, and with back-off while it fails.
 
     Args:
         make: makes the errand, in the thread: its connections belong there.
+        offer: takes in each commit before the errand is run, where the errand needs it.
         on_done: told (name, how many) after each success, and (name, None) after each failure.
         first_wait_s, longest_wait_s: bounds of the waits between two tries.
     """
@@ -117,11 +179,13 @@ class Courier:
         self,
         make: Callable[[], Errand],
         *,
+        offer: Callable[[CommitDelta], None] | None = None,
         on_done: Callable[[str, int | None], None] | None = None,
         first_wait_s: float = FIRST_WAIT_S,
         longest_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
         self._make = make
+        self._offer = offer
         self._on_done = on_done
         self._waits = (first_wait_s, longest_wait_s)
         self._log = structlog.get_logger("fraudgraph.delivery")
@@ -132,8 +196,10 @@ class Courier:
         """Starts the thread, which sleeps until it is woken."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Says that there may be something to do. Returns at once."""
+    def committed(self, delta: CommitDelta | None) -> None:
+        """Wakes the thread. Returns at once."""
+        if self._offer is not None and delta is not None:
+            self._offer(delta)
         self._woken.set()
 
     def close(self, limit_s: float) -> bool:

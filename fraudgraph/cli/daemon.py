@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fraudgraph.streams.kafka import KafkaStream
 
 LOG_EVERY_S = 10.0
-DRAIN_LIMIT_S = 30
-"""So long after the first signal the process ends, whatever it does; nothing is lost then either."""
+GRACE_S = 15
+"""So long after daemon.drain_seconds the process ends, whatever it does; nothing is lost then either."""
 
 
 def daemon(
@@ -33,7 +33,7 @@ def daemon(
 ) -> None:
     """Reads the topics of [kafka], and keeps the rings.
 
-    Goes on where the last run stopped. SIGTERM or Ctrl-C ends it after the batch in hand, with exit code 0; a kill at
+    Goes on where the last run stopped. SIGTERM or Ctrl-C ends it after the batches in hand, with exit code 0; a kill at
     any instant loses nothing. Logs are JSON lines on standard error; what to do when is in docs/operations.md.
     """
     import structlog
@@ -45,7 +45,8 @@ def daemon(
     configure_logging(settings.logging.level)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says each retry; the stream says it once
     log = structlog.get_logger("fraudgraph.daemon")
-    with open_kafka(settings, until_end=once) as (ready, stream), _draining(ready.daemon):
+    limit_s = settings.daemon.drain_seconds + GRACE_S
+    with open_kafka(settings, until_end=once) as (ready, stream), _draining(ready.daemon, limit_s):
         if ready.key_made is not None:
             log.warning("made a key: back it up apart from the store", file=str(ready.key_made))
         log.info(
@@ -53,6 +54,7 @@ def daemon(
             store=without_password(settings.store.url),
             brokers=settings.kafka.bootstrap,
             topics=settings.kafka.topics,
+            page=ready.page,
             once=once,
         )
         totals = ready.daemon.run(_progress(log, stream))
@@ -92,13 +94,13 @@ def _counts(totals: Totals) -> dict[str, object]:
 
 
 @contextmanager
-def _draining(daemon: Daemon) -> Iterator[None]:
-    """Lets SIGINT and SIGTERM end the run after the batch in hand; a second one, or the time limit, ends it at once."""
+def _draining(daemon: Daemon, limit_s: int) -> Iterator[None]:
+    """Lets SIGINT and SIGTERM end the run after the batches in hand; a second one, or the limit, ends it at once."""
 
     def stop(number: int, frame: object) -> None:
         daemon.stop()
         signal.signal(number, signal.SIG_DFL)
-        signal.alarm(DRAIN_LIMIT_S)
+        signal.alarm(limit_s)
 
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from fraudgraph.daemon import Step, Totals
 from fraudgraph.monitor.health import Health
 from fraudgraph.monitor.metrics import Metrics
@@ -44,6 +46,8 @@ class Monitor:
         self._lags = lags
         self._clocks = clocks or Clocks()
         self._lag_at_s = 0.0
+        self._sinks: list[str] = []
+        self._log = structlog.get_logger("fraudgraph.daemon")
         metrics.follow(lambda: (health.live().good, health.ready().good))
 
     def restored(self, positions: int, rings: int, watermark_ms: int) -> None:
@@ -79,6 +83,8 @@ class Monitor:
         for letter in delta.dead_letters:
             into.dead_letters.labels(letter.reason.code).inc()
         into.alerts.inc(len(delta.alerts))
+        for sink in self._sinks:
+            into.undelivered.labels(sink).inc(len(delta.alerts))
         into.sizes.observe(len(step.batch))
         for phase, seconds in (
             ("decode", step.decode_s),
@@ -98,10 +104,12 @@ class Monitor:
         """The store is away, or back; told by its thread."""
         self.health.away(away)
         self.metrics.store_away.set(away)
+        self._log.warning("the store is away, trying again; reading pauses" if away else "the store is back")
 
-    def waiting(self, sink: str, alerts: int) -> None:
-        """So many more alerts wait for a sink."""
-        self.metrics.undelivered.labels(sink).inc(alerts)
+    def follow_sink(self, sink: str, waiting: int) -> None:
+        """Alerts go to a sink, for which so many wait."""
+        self._sinks.append(sink)
+        self.metrics.undelivered.labels(sink).set(waiting)
 
     def delivered(self, sink: str, count: int | None) -> None:
         """So much was delivered, None for an attempt that failed; told by a courier."""
@@ -109,7 +117,8 @@ class Monitor:
             self.metrics.deliveries.labels(sink, "failed").inc()
         else:
             self.metrics.deliveries.labels(sink, "delivered").inc(count)
-            self.metrics.undelivered.labels(sink).dec(count)
+            if sink in self._sinks:
+                self.metrics.undelivered.labels(sink).dec(count)
 
 
 def _labelled(lags: Mapping[str, int]) -> dict[tuple[str, str], int]:

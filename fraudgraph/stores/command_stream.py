@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fraudgraph.errors import DependencyError
 from fraudgraph.stores.port import COMMANDS, StoreReader
 from fraudgraph.streams.port import RawBatch
 
@@ -14,11 +15,13 @@ class CommandStream:
     Args:
         reader: the store; closed by whoever opened it.
         ends: `poll` says that the stream has ended where there is no further command, for a run that only obeys.
+        patient: where the store cannot be read there is no command yet; its commits say that it is away.
     """
 
-    def __init__(self, reader: StoreReader, *, ends: bool = False) -> None:
+    def __init__(self, reader: StoreReader, *, ends: bool = False, patient: bool = False) -> None:
         self._reader = reader
         self._ends = ends
+        self._patient = patient
         self._next = 1
 
     def seek(self, positions: Mapping[str, int]) -> None:
@@ -27,7 +30,12 @@ class CommandStream:
 
     def poll(self, max_records: int) -> RawBatch | None:
         """Returns the next commands."""
-        rows = self._reader.commands(after=self._next - 1, limit=max_records)
+        try:
+            rows = self._reader.commands(after=self._next - 1, limit=max_records)
+        except DependencyError:
+            if not self._patient:
+                raise
+            rows = []
         if not rows:
             return None if self._ends else RawBatch([], [], [], [], [])
         numbers = [number for number, _ in rows]
