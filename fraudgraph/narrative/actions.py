@@ -17,7 +17,7 @@ from fraudgraph.rings.roles import Role, RoleName
 from fraudgraph.rings.snapshot import RingSnapshot
 
 POSSIBLE = 0.2
-"""From this probability likely victims are worth a call."""
+"""From this probability a ring is possible: likely victims are worth a call."""
 
 PROBABLE = 0.5
 """From this probability steps against accounts are proposed."""

@@ -12,7 +12,7 @@ import msgspec
 
 from fraudgraph.durations import MINUTE_MS
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.narrative.actions import Action, actions, allowed, open_orders
+from fraudgraph.narrative.actions import POSSIBLE, Action, actions, allowed, open_orders
 from fraudgraph.narrative.innocent import Explanation, explanations
 from fraudgraph.narrative.pack import ALL, MAX_CHARS, SHOWN_NAMES, EvidencePack, PackFact, Value, line
 from fraudgraph.rings.facts import facts as facts_of
@@ -83,12 +83,18 @@ class Evidence:
 
     @property
     def hash(self) -> str:
-        """BLAKE2b (RFC 7693) of the pack, the names and who is in each fact, 128 bits in hex: what a narrative says
-        stands as long as this does."""
+        """BLAKE2b (RFC 7693) of the pack, the names, who is in each fact and whether a ring is possible, 128 bits in hex:
+        what a narrative says stands as long as this does."""
         digest = hashlib.blake2b(self.pack.text().encode(), digest_size=16)
         digest.update(msgspec.json.encode(self.names, order="sorted"))
         digest.update(msgspec.json.encode({name: sorted(who) for name, who in self.accounts.items()}, order="sorted"))
+        digest.update(b"possible" if self.possible else b"")
         return digest.hexdigest()
+
+    @property
+    def possible(self) -> bool:
+        """Whether the score leaves a ring possible; where it does not, no narrator calls the evidence sufficient."""
+        return self.snapshot.probability >= POSSIBLE
 
     @property
     def snapshot(self) -> RingSnapshot:
@@ -207,9 +213,8 @@ def _money_rows(snapshot: RingSnapshot) -> Iterator[PackFact]:
     pending = open_orders(snapshot)
     declined = Counter(order.currency for order in snapshot.orders if order.declined)
     for number, m in enumerate(ring_money(snapshot).by_currency[:MAX_CURRENCIES], 1):
-        yield PackFact(
-            f"V{number}", "money", 0, _money_fields(m, pending.get(m.currency, (0, 0))[1], declined[m.currency])
-        )
+        left = pending.get(m.currency, (0, 0))[1]
+        yield PackFact(f"V{number}", "money", 0, _money_fields(m, left, declined[m.currency]))
 
 
 def _money_fields(m: CurrencyMoney, pending: int, declined: int) -> dict[str, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.narrative.actions import POSSIBLE
 from fraudgraph.narrative.innocent import Explanation
 from fraudgraph.narrative.pattern import UNCLEAR, Pattern
 from fraudgraph.rings.facts_view import NOUN, RingView
@@ -48,6 +49,8 @@ def headline(view: RingView, looks: Pattern, innocent: Sequence[Explanation]) ->
         what = f"The evidence does not suffice: {accounts}{tied}"
     elif s.probability < 0.5 and allowed is not None:
         what = f"May well be {allowed.words}: {accounts}{tied}"
+    elif s.probability < POSSIBLE:
+        what = f"Too little to call it a ring: {accounts}{tied}"
     elif looks.name == UNCLEAR:
         what = f"{accounts}{tied} fit no known pattern"
     else:

@@ -125,9 +125,13 @@ def check(section: str, claim: Claim, evidence: Evidence) -> Why | None:
 def can_suffice(looks: Pattern, evidence: Evidence) -> bool:
     """Returns whether the facts are more than sharing: a pattern, and behaviour that the innocent do not show.
 
-    An innocent explanation that nothing contradicts leaves them insufficient.
+    A low probability, or an innocent explanation that nothing contradicts, leaves them insufficient.
     """
-    return looks.name != UNCLEAR and not any(e.strong and e.name != "calm-record" for e in evidence.explanations)
+    return (
+        evidence.possible
+        and looks.name != UNCLEAR
+        and not any(e.strong and e.name != "calm-record" for e in evidence.explanations)
+    )
 
 
 def _statement(section: str, claim: Claim, items: Sequence[PackFact], evidence: Evidence) -> Why | None:
