@@ -81,6 +81,7 @@ class KafkaSettings:
     bootstrap: str = ""
     topics: Annotated[str, Meta(min_length=1)] = "shop-events"
     group: Annotated[str, Meta(min_length=1)] = "fraudgraph"
+    start: Literal["beginning", "watermark"] = "beginning"
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
     username: str = ""

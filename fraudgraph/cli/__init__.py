@@ -29,6 +29,7 @@ from fraudgraph.cli import (
     schema,
     services,
     simulate,
+    sort,
     store,
     tables,
 )
@@ -99,6 +100,7 @@ app.command("simulate", epilog="Example: fraudgraph simulate --seed 7 --users 20
 app.command(
     "import", epilog="Example: fraudgraph import configs/datasets/p2p.toml ../shared/data/p2p --out events.jsonl"
 )(tables.import_)
+app.command("sort", epilog="Example: fraudgraph sort exports/ --out history.jsonl")(sort.sort)
 app.command("ingest", epilog="Example: fraudgraph ingest world/events.jsonl --store sqlite:///shop.db")(ingest.ingest)
 app.command("daemon", epilog="Example: fraudgraph daemon --config configs/production.toml")(daemon.daemon)
 app.add_typer(rings.commands, name="rings")

@@ -104,6 +104,9 @@ class KafkaStream:
         group: under which committed offsets are shown.
         until_end: `poll` returns None once what was there at `seek` is read. No partition is announced as ended: the
             topic goes on, with the next run.
+        since_ms: a partition without a position starts at its first record of this time or later, None at its
+            beginning: how a store that was filled from files goes on. It is not promised that records older than that
+            tell of no later event.
         poll_wait_ms: so long an empty poll waits.
         fetch_max_bytes: size of a fetch; a single larger record still comes.
     """
@@ -115,6 +118,7 @@ class KafkaStream:
         *,
         group: str = "fraudgraph",
         until_end: bool = False,
+        since_ms: int | None = None,
         poll_wait_ms: int = 250,
         fetch_max_bytes: int = 16 << 20,
     ) -> None:
@@ -122,6 +126,7 @@ class KafkaStream:
         self._topics = tuple(topics)
         self._group = group
         self._until_end = until_end
+        self._since_ms = since_ms
         self._poll_wait_ms = poll_wait_ms
         self._fetch_max_bytes = fetch_max_bytes
         self._log = structlog.get_logger("fraudgraph.kafka")
@@ -284,8 +289,9 @@ class KafkaStream:
         self._consumer.assign(partitions)
         begins = self._consumer.beginning_offsets(partitions)
         ends = self._consumer.end_offsets(partitions)
+        starts = self._starts([at for at in partitions if self._names[at] not in positions], begins, ends)
         for partition in partitions:
-            position = positions.get(self._names[partition], begins[partition])
+            position = positions.get(self._names[partition], starts.get(partition, begins[partition]))
             if position < begins[partition]:
                 raise self._expired(partition, position, begins[partition])
             if position > ends[partition]:
@@ -296,6 +302,15 @@ class KafkaStream:
             self._consumer.seek(partition, position)
             self._next[partition] = self._fetched[partition] = position
         self._ends = ends
+
+    def _starts(
+        self, new: list[TopicPartition], begins: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """Returns where partitions without a position start."""
+        if self._since_ms is None or not new:
+            return {at: begins[at] for at in new}
+        found = self._consumer.offsets_for_times(dict.fromkeys(new, self._since_ms))
+        return {at: ends[at] if found.get(at) is None else found[at].offset for at in new}
 
     def _name_partitions(self) -> list[TopicPartition]:
         """Names all partitions; returns those that had no name before."""

@@ -210,3 +210,24 @@ def test_a_killed_broker_is_waited_for_and_nothing_is_lost_or_doubled(tmp_path: 
                         values.extend(batch.values)
                     server.start()
         assert values == sent
+
+
+def test_a_store_that_was_filled_from_files_goes_on_by_time(cluster: Cluster) -> None:
+    name = fresh_name()
+    cluster.make(name, partitions=2)
+    cluster.send(name, [b"%d" % i for i in range(8)], partitions=2, times=[1_000 + i for i in range(8)])
+
+    def records(since_ms: int, positions: Mapping[str, int]) -> list[bytes]:
+        access = KafkaAccess(cluster.bootstrap)
+        with closing(KafkaStream(access, [name], until_end=True, since_ms=since_ms, poll_wait_ms=100)) as stream:
+            stream.seek(positions)
+            values: list[bytes] = []
+            while (batch := stream.poll(100)) is not None:
+                values.extend(batch.values)
+            return values
+
+    assert sorted(records(1_005, {})) == [b"5", b"6", b"7"]
+    assert records(9_000, {}) == []
+    with reading(cluster, name) as stream:
+        first = next(iter(stream.lags()))
+    assert len(records(9_000, {first: 0})) == 4
