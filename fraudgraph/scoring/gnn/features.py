@@ -122,6 +122,16 @@ def head_features(graph: HotGraph, users: I32, as_of_ms: int | I64) -> F32:
     return out
 
 
+def users_band(users: int) -> int:
+    """Returns the banded feature of an identifier with so many users."""
+    return int(min(max(_band(users) - 1, 0), _USERS_BANDS - 1))
+
+
+def count_band(name: str, count: int) -> int:
+    """Returns a user's banded feature that counts something (not `spent`), from the count."""
+    return int(min(_band(count), _USER[name] - 1))
+
+
 @njit(cache=True, inline="always")
 def _band(count: Int) -> Int:
     """Returns 0 for none, 1 for 1, 2 for 2, 3 for 3-4, 4 for 5-8, …"""

@@ -102,6 +102,11 @@ def hub_limits(policy: LinkPolicy) -> I64:
     return limits
 
 
+def family_of(event_type: int) -> int:
+    """Returns the family of a transfer or referral, by the number of its EventType."""
+    return _FAMILY_OF[event_type]
+
+
 def users_of(nodes: I32) -> I32:
     """Returns the users among nodes."""
     users: I32 = nodes[nodes % 2 == 0] // 2
@@ -141,6 +146,11 @@ class NetworkFeed:
             change.transfers_deleted,
             change.entities_deleted,
         )
+
+    def told_ms(self, last_ms: int) -> int:
+        """Returns the last use that the network is told of a link that was last used then."""
+        step_ms = last_ms // _STEP * _STEP
+        return step_ms if self._reach_ms is None else max(step_ms, self._newest_ms - self._reach_ms)
 
     def _tell(
         self,
