@@ -83,8 +83,10 @@ class Evidence:
 
     @property
     def hash(self) -> str:
-        """BLAKE2b (RFC 7693) of the pack, the names, who is in each fact and whether a ring is possible, 128 bits in hex:
-        what a narrative says stands as long as this does."""
+        """BLAKE2b (RFC 7693) of the pack, the names, who is in each fact and whether a ring is possible, 128 bits.
+
+        What a narrative says stands as long as this does.
+        """
         digest = hashlib.blake2b(self.pack.text().encode(), digest_size=16)
         digest.update(msgspec.json.encode(self.names, order="sorted"))
         digest.update(msgspec.json.encode({name: sorted(who) for name, who in self.accounts.items()}, order="sorted"))
