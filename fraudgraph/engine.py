@@ -129,6 +129,11 @@ class Engine:
         return max(self._clock.clocks_ms.values(), default=None)
 
     @property
+    def started_ms(self) -> int | None:
+        """When the stream began; None before its first event."""
+        return self._started_ms
+
+    @property
     def scorer(self) -> RingScorer:
         """The scorer in force."""
         return self.serving.scorer
