@@ -25,6 +25,7 @@ from fraudgraph.cli import (
     forget,
     ingest,
     link,
+    model,
     rings,
     schema,
     services,
@@ -32,6 +33,7 @@ from fraudgraph.cli import (
     sort,
     store,
     tables,
+    train,
 )
 from fraudgraph.cli.output import note
 from fraudgraph.errors import FraudgraphError
@@ -116,6 +118,8 @@ app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl 
 )
 app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
 app.add_typer(constraints.commands, name="constraints")
+app.add_typer(model.commands, name="model")
+app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
 app.add_typer(audit.commands, name="audit")
 app.command("forget", epilog="Example: fraudgraph forget u1001 --reason asked-for --store sqlite:///shop.db")(
     forget.forget

@@ -73,11 +73,18 @@ def give(settings: Settings, order: Order, *, author: str | None, wait: bool) ->
     Raises:
         UsageError: it was refused, or there is no author.
     """
-    from fraudgraph.app import obey_commands, record_command
     from fraudgraph.cases.orders import write_order
+
+    return give_command(settings, *write_order(order), author=author, wait=wait)
+
+
+def give_command(
+    settings: Settings, name: str, arguments: dict[str, str], *, author: str | None, wait: bool
+) -> Recorded:
+    """Does what `give` does with a command that is no order about cases."""
+    from fraudgraph.app import obey_commands, record_command
     from fraudgraph.events.schema import Command
 
-    name, arguments = write_order(order)
     command = Command(
         event_id=uuid.uuid4().hex, ts=datetime.now(UTC), name=name, author=_author(author), arguments=arguments
     )
@@ -89,7 +96,7 @@ def give(settings: Settings, order: Order, *, author: str | None, wait: bool) ->
     if recorded.refused is not None:
         raise UsageError(
             f"command #{number} was refused: {recorded.refused}",
-            do="Look at the ring as it is now, and say it again; the command is in `fraudgraph dead-letters list`.",
+            do="Look at things as they are now, and say it again; the command is in `fraudgraph dead-letters list`.",
         )
     return recorded
 

@@ -6,7 +6,7 @@ cut, its living rings. No event after the cut has been applied when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Rings:
         member: `[m]` rows of the slice's accounts, ring by ring; `starts` `[r + 1]`.
         head: `[m, x]` the head's features as of each ring's last event.
         features: `[r, len(RING_FEATURES)]`.
-        structural: `[r]` log-odds of the engine's own scorer.
+        structural: `[r]` log-odds of the engine's structural scorer.
     """
 
     member: I32
@@ -102,12 +102,20 @@ class Stream:
             )
 
 
-def replay_slices(events: Iterable[bytes] | Path, cuts: Sequence[Cut], engine: Engine, *, world: int = 0) -> Stream:
+def replay_slices(
+    events: Iterable[bytes] | Path,
+    cuts: Sequence[Cut],
+    engine: Engine,
+    *,
+    world: int = 0,
+    show: Callable[[int, int | None, str], None] = lambda done, total, words: None,
+) -> Stream:
     """Replays a whole stream and reads a slice at each cut, before the first commit with a later event in it.
 
     Args:
         events: JSON lines, or a file or folder of them.
         cuts: in order of time.
+        show: called with the slices that were read, of how many, and words.
     """
     stream = Stream([])
     decoder, due = passing_decoder(), list(cuts)
@@ -119,6 +127,7 @@ def replay_slices(events: Iterable[bytes] | Path, cuts: Sequence[Cut], engine: E
             stream.slices.append(read_slice(engine, due.pop(0), world))
         stream.labels.take(batch)
         engine.apply(batch)
+        show(len(stream.slices), len(cuts), f"{stream.events:,} events")
     stream.slices += [read_slice(engine, cut, world) for cut in due]
     for name, user in engine.graph.user_table.id_of.items():
         stream.last_ms[name] = int(engine.graph.users.last_ms[user])
@@ -148,7 +157,7 @@ def _read_rings(engine: Engine, users: I32) -> Rings:
     np.cumsum([len(team) for team in teams], out=starts[1:])
     member = np.concatenate(teams) if teams else np.empty(0, np.int32)
     features, _ = RingMeasure()(engine.graph, engine.ties.tables.limit, engine.watch, member, starts)
-    probability = np.clip(engine.scorer.score(features).probability, 1.0 - _ALMOST_ONE, _ALMOST_ONE)
+    probability = np.clip(engine.serving.structural.score(features).probability, 1.0 - _ALMOST_ONE, _ALMOST_ONE)
     last_ms = engine.graph.users.last_ms[member]
     return Rings(
         member=np.searchsorted(users, member).astype(np.int32),

@@ -40,9 +40,14 @@ class Figure:
     model: str
     worlds: F64
 
-    def metric(self, data: str) -> Metric:
-        """Returns the mean over worlds with its interval."""
-        return Metric(data, self.level, self.name, self.model, *interval(self.worlds))
+
+def metrics(found: Iterable[Figure], data: str) -> tuple[Metric, ...]:
+    """Returns the means over worlds with their intervals; figures that no world has are left out."""
+    return tuple(
+        Metric(data, each.level, each.name, each.model, *interval(each.worlds))
+        for each in found
+        if not np.isnan(each.worlds).all()
+    )
 
 
 def figures(worlds: Sequence[Sequence[tuple[Slice, Mapping[str, Said]]]]) -> list[Figure]:
