@@ -54,6 +54,10 @@ def render(report: RingReport) -> RenderableType:
     )
 
 
+_MASK_COLUMNS = 24
+"""Columns that an identifier's mask keeps for itself; a user agent's or a long phone number's may fold."""
+
+
 def _section(title: str, body: list[RenderableType]) -> list[RenderableType]:
     return [Text(), Text(title, style="bold underline"), *(body or [Text("Nothing.", style="dim")])]
 
@@ -128,7 +132,12 @@ def _ties(report: RingReport) -> RenderableType:
     if not report.ties:
         return Text("No identifier is shared by two members.")
     table = _table("", "what", "here", "since", "until", "uses", "how rare", "", right=("here", "uses"))
-    for tie in report.ties[:MAX_TIES]:
+    shown = report.ties[:MAX_TIES]
+    # What gives way in a narrow terminal is how rare it is: half an address is none.
+    table.columns[1].min_width = min(_MASK_COLUMNS, max(len(plain(_shown(tie.identifier))) for tie in shown))
+    table.columns[-1].min_width = max(len(tie.evidence) for tie in shown)
+    table.padding = (0, 1, 0, 0)
+    for tie in shown:
         i = tie.identifier
         table.add_row(
             Text(i.name, style="dim" if i.hub else "bold"),
