@@ -18,7 +18,7 @@ from fraudgraph.monitor.metrics import Metrics
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PLAIN: Final = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+_PLAIN: Final = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
 def page(metrics: Metrics, health: Health) -> WSGIApplication:
@@ -31,10 +31,10 @@ def page(metrics: Metrics, health: Health) -> WSGIApplication:
         if path == "/metrics":
             return numbers(environ, start_response)
         if path not in asked:
-            start_response("404 Not Found", _PLAIN)
+            start_response("404 Not Found", [*_PLAIN])  # the server adds to the list
             return [b"/livez, /readyz and /metrics are here\n"]
         verdict = asked[path]()
-        start_response("200 OK" if verdict.good else "503 Service Unavailable", _PLAIN)
+        start_response("200 OK" if verdict.good else "503 Service Unavailable", [*_PLAIN])
         return [f"{verdict.because}\n".encode()]
 
     return answer

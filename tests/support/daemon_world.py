@@ -17,7 +17,7 @@ from typing import Any
 from fraudgraph.alerts.message import AlertMessage
 from fraudgraph.alerts.policy import AlertPolicy
 from fraudgraph.committer import Committer, Patience
-from fraudgraph.daemon import Daemon, Pace, Totals
+from fraudgraph.daemon import Daemon, Observer, Pace, Totals
 from fraudgraph.delivery import AlertErrand
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.events.clock import ClockRules
@@ -233,6 +233,7 @@ def run(
     connect: Callable[[Path], sqlite3.Connection] = connect_writer,
     ahead: int = 1,
     on_away: Callable[[bool], None] | None = None,
+    observer: Observer | None = None,
 ) -> Totals:
     """Plays one life of the process: from its start to the end of the records, or to a crash."""
 
@@ -258,6 +259,7 @@ def run(
             Engine(POLICY, replace(RULES), FakeScorer()),
             committer,
             pace=Pace(batch_events=size, batch_events_max=size, commits_ahead=ahead, drain_s=1.0),
+            observer=observer,
             followers=[Postman(AlertErrand(mailbox, reader, mark_sent, limit=3))],
         )
         return daemon.run()
