@@ -113,7 +113,7 @@ def _said(unit: _Unit, place: tuple[str, int], speaker: Speaker, before: _Unit |
 
 def _with_sizes(group: Sequence[Held], speaker: Speaker) -> str:
     """Returns `device D1 (5 accounts), device D2 (4) and cards C1, C2 and C3 (2 each)`."""
-    rows = [(str(h.items[0].fields["identifier"]), number(h.items[0], "members") or 0) for h in group]
+    rows = [(str(h.items[0].fields["identifier"]), speaker.size(h.items[0])) for h in group]
     said: list[str] = []
     for (noun, n), run in groupby(rows, key=lambda row: (noun_of(row[0]), row[1])):
         names = [name for name, _ in run]

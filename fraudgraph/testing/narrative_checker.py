@@ -1,0 +1,242 @@
+"""Reads a narrative back: each sentence is taken apart, and every number, name and relation in it is derived anew.
+
+A sentence that no phrase of its claims makes, or in which one value is not what `narrative_truth` finds, is a fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, product
+from typing import Final
+
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.narrative import phrases
+from fraudgraph.narrative.catalogue import CLAIM_KINDS
+from fraudgraph.narrative.port import Narrative, Sentence
+from fraudgraph.rings.facts import facts
+from fraudgraph.rings.facts_view import RingView
+from fraudgraph.rings.facts_words import count, listed, money, of, plural
+from fraudgraph.rings.money import ring_money
+from fraudgraph.rings.roles import roles
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.testing.narrative_said import NAME, SAID, Item, Options, Ring, noun, thing
+from fraudgraph.testing.narrative_truth import Truth
+
+_SUBJECT: Final = {
+    "bridge": ("identifier", "user_id"),
+    "labels": ("value",),
+    "transfer-cycle": ("first_user_id",),
+    "transfers-inside": ("currency",),
+    "similar-past-ring": ("decision_id",),
+}
+_PAIRS: Final = frozenset(kind.name for kind in CLAIM_KINDS.values() if kind.most > 1)
+"""Kinds that cite several facts: such a claim is a sentence of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A sentence that is not so, and where it stands."""
+
+    section: str
+    text: str
+    claims: tuple[str, ...]
+
+
+class Checker:
+    """Checks narratives of one ring."""
+
+    def __init__(self, snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> None:
+        self.truth = Truth(snapshot, policy)
+        self._snapshot = snapshot
+        self._view = RingView(snapshot, policy)
+        self._subjects = dict(self._named_facts(policy))
+        self.ring = Ring(self.truth, self._view, self._subjects)
+        self._currencies = [str(m.currency) for m in ring_money(snapshot).by_currency]
+
+    def faults(self, told: Narrative) -> list[Fault]:
+        """Returns what is not so in a narrative's summary, reasons, questions, explanations and actions."""
+        found = [
+            Fault(section, s.text, s.claims)
+            for section in ("summary", "risk_reasons")
+            for s in getattr(told, section)
+            if not self._holds(s)
+        ]
+        found += [
+            Fault(section, s.text, s.claims)
+            for section in ("innocent_explanations", "next_actions", "open_questions")
+            for s in getattr(told, section)
+            if not self._known(s.text)
+        ]
+        return found
+
+    def item(self, name: str, account: str = "") -> Item:
+        """Returns what an id of the pack stands for."""
+        if name == "R":
+            kind, subject = "ring", ""
+        elif name.startswith("V"):
+            kind, subject = "money", self._currencies[int(name[1:]) - 1]
+        elif name.startswith("U"):
+            kind, subject = "member", account
+        else:
+            kind, subject = self._subjects[name]
+        return Item(name, kind, subject, self.truth.of(kind, subject))
+
+    def _named_facts(self, policy: LinkPolicy | None) -> Iterator[tuple[str, tuple[str, str]]]:
+        for fact in facts(self._snapshot, policy):
+            fields = _SUBJECT.get(fact.kind, ("identifier",))
+            value = next((fact.fields[f] for f in fields if fact.fields.get(f) is not None), "")
+            yield fact.id, (fact.kind, str(value))
+
+    def _holds(self, sentence: Sentence) -> bool:
+        if any(x.startswith("U") for x in sentence.evidence):
+            return self._role_holds(sentence)
+        items = [self.item(x) for x in sentence.evidence]
+        forms = self._forms(sentence.claims, items)
+        leads = ["", *(lead for options in phrases.CONNECTIVES.values() for lead in options)]
+        text = sentence.text
+        return any(_matches(text, lead, clauses) for clauses in forms for lead in leads)
+
+    def _forms(self, claims: Sequence[str], items: Sequence[Item]) -> Iterator[list[tuple[str, Options]]]:
+        """Yields the ways in which claims make a sentence: one clause or two, each with its phrase and right values."""
+        if claims[0] in _PAIRS:
+            runs = [(claims[0], list(items))]
+        else:
+            runs, place = [], 0
+            for kind, same in groupby(claims):
+                n = len(list(same))
+                chosen = list(items[place : place + n]) or list(items[:n])
+                runs.append((kind, chosen))
+                place += n
+        yield from (list(way) for way in product(*(self._clauses(kind, chosen) for kind, chosen in runs)))
+
+    def _clauses(self, kind: str, items: Sequence[Item]) -> list[tuple[str, Options]]:
+        if len(items) > 1 and kind == "shared-by":
+            return [(p, {"list": self._sized(items)}) for p in (*phrases.SHARED, *phrases.SHARED_AMONG)]
+        if len(items) > 1 and kind == "shared-only-here":
+            if any(x.numbers["outside"] for x in items):
+                return []
+            names = listed([x.subject for x in items], len(items))
+            which = "either" if len(items) == 2 else "any"
+            ring = {"ring", "group"}
+            return [
+                (
+                    "nobody outside the {ring} uses {which} of {names}",
+                    {"ring": ring, "which": {which}, "names": {names, "them"}},
+                )
+            ]
+        alike = [(phrases.LIKEWISE[kind], {"list": self._sized(items)})] if kind in phrases.LIKEWISE else []
+        if len(items) > 1 and kind not in _PAIRS:
+            return alike
+        options = self._values(kind, items)
+        return alike + ([] if options is None else [(p, options) for p in phrases.PHRASES[kind]])
+
+    def _sized(self, items: Sequence[Item]) -> set[str]:
+        """Returns the one way to list identifiers with how many accounts use them, as `realise` lists them."""
+        rows = [(x.subject, int(x.numbers["members" if "members" in x.numbers else "victims"])) for x in items]
+        out: list[str] = []
+        for (what, n), run in groupby(rows, key=lambda row: (noun(row[0]), row[1])):
+            names = [name for name, _ in run]
+            size = ("both" if n == 2 else f"all {n:,}") if n == self.truth.whole else f"{n:,}"
+            size += "" if out else f" {plural(n, 'account')}"
+            out.append(
+                f"{plural(len(names), what)} {listed(names, len(names))} ({size}{' each' if len(names) > 1 else ''})"
+            )
+        return {listed(out, len(out))}
+
+    def _values(self, kind: str, items: Sequence[Item]) -> Options | None:
+        """Returns the right values of a phrase's places; None where the claim does not hold at all."""
+        say = SAID.get(kind)
+        found = say(self.ring, items) if say is not None else None
+        if found is None:
+            return None
+        item = items[0]
+        n = int(item.numbers.get("members", item.numbers.get("victims", len(item.numbers["accounts"]))) or 0)
+        options: Options = {
+            "ring": {"ring", "group"},
+            "was": {"was" if n == 1 else "were"},
+            "has": {"has" if n == 1 else "have"},
+            "is": {"is" if n == 1 else "are"},
+            "s": {"s" if n == 1 else ""},
+            "their": {"its" if n == 1 else "their"},
+            "who": self._who(n),
+            "thing": thing(item.subject),
+            "names": {self._names(item)},
+            "named": {"", f" ({self._names(item)})"},
+            "members": {count(n, "account")},
+        }
+        return {**options, **{name: {v} if isinstance(v, str) else v for name, v in found.items()}}
+
+    def _who(self, n: int) -> set[str]:
+        whole = self.truth.whole
+        again = {f"the same {n:,} accounts"} if 1 < n < whole else set()
+        every = {"both of them" if n == 2 else "all of them"} if n == whole and n > 1 else set()
+        return {of(n, whole, "account")} | again | every
+
+    def _names(self, item: Item) -> str:
+        """Returns the accounts of a fact, in the order of its own; their set is what is derived anew."""
+        fact = next((f for f in facts(self._snapshot, self.truth.policy) if f.id == item.id), None)
+        ids = fact.fields.get("user_ids", ()) if fact is not None else ()
+        names = [str(x) for x in ids] if isinstance(ids, tuple) else []
+        return listed(names) if set(names) == item.numbers["accounts"] else "\0"
+
+    def _role_holds(self, sentence: Sentence) -> bool:
+        """Roles have an oracle of their own in the tests of `rings`; here the sentence is held against them."""
+        for user_id, role in roles(self._view).items():
+            shown = phrases.ROLES[role.name.value]
+            reason = listed(list(role.reasons), 2)
+            said = {f"Account {user_id} {verb} {shown}: {reason}." for verb in ("is", "looks like")}
+            if any(sentence.text.endswith(x[1:]) for x in said):
+                return True
+        return self._compared(sentence)
+
+    def _compared(self, sentence: Sentence) -> bool:
+        found = re.search(r"ccount (.+?) (?:has|is tied to) ([\d,]+|more) ", sentence.text)
+        return found is not None and found[1] in self.truth.users and self._known(sentence.text)
+
+    def _known(self, text: str) -> bool:
+        """Returns whether every identifier, time, amount and count in a text is one of this ring's."""
+        for user_id in sorted(self.truth.users, key=len, reverse=True):
+            text = text.replace(user_id, " ")
+        if not set(NAME.findall(text)) <= self.truth.identifiers.keys():
+            return False
+        text = NAME.sub(" ", text)
+        for fact in facts(self._snapshot, self.truth.policy):
+            if fact.weight < 0.0:
+                text = text.replace(fact.text, " ")  # the record is told in the facts' own words
+        text = re.sub(r"\bE[1-9][0-9]*\b|\bR[0-9-]+\b|the last 7 days|24 hours", " ", text)
+        text = re.sub(r"[\d,]+(?:\.\d+)? [A-Z]{3}\b", lambda m: " " if m[0] in self._amounts() else m[0], text)
+        return {int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", text)} <= self._counts()
+
+    def _amounts(self) -> set[str]:
+        week = 7 * 86_400_000
+        left: dict[int, int] = {}
+        for o in self._snapshot.orders:
+            if not o.declined and self._snapshot.as_of_ms - o.ts_ms <= week:
+                exposed = max(0, o.amount_minor - o.refunded_minor - o.charged_minor)
+                left[o.currency] = left.get(o.currency, 0) + exposed
+        return {money(minor, currency) for currency, minor in left.items()}
+
+    def _counts(self) -> set[int]:
+        sizes = {len(links) for links in self.truth.identifiers.values()} | {self.truth.whole}
+        totals = {self.truth.total(name) for name in self.truth.identifiers}
+        outside = {self.truth.total(name) - len(links) for name, links in self.truth.identifiers.items()}
+        week = 7 * 86_400_000
+        recent = [o for o in self._snapshot.orders if not o.declined and self._snapshot.as_of_ms - o.ts_ms <= week]
+        live = sum(o.amount_minor > o.refunded_minor + o.charged_minor for o in recent)
+        rest = set(range(1, max(self.truth.whole, len(self.truth.identifiers), 2) + 1))  # `and 3 more`, parts, homes
+        return sizes | totals | outside | rest | {live}
+
+
+def _matches(text: str, lead: str, clauses: Sequence[tuple[str, Options]]) -> bool:
+    """Returns whether a text is these clauses, each place filled with one of its right values."""
+    pattern = re.escape(lead)
+    for place, (phrase, options) in enumerate(clauses):
+        pattern += ", (?:and|but) " if place else ""
+        for literal, name in re.findall(r"([^{]*)(?:\{(\w+)\})?", phrase):
+            pattern += re.escape(literal)
+            if name:
+                pattern += f"(?:{'|'.join(re.escape(v) for v in sorted(options[name], key=len, reverse=True))})"
+    whole = re.compile(rf"{pattern}\.")
+    return any(whole.fullmatch(start + text[1:]) for start in (text[0], text[0].lower()))
