@@ -14,7 +14,7 @@ from fraudgraph.kernels import njit
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.model import F32, NetworkWeights
 from fraudgraph.scoring.gnn.state import Model, new_model
-from fraudgraph.scoring.gnn.sums import multiply
+from fraudgraph.scoring.gnn.vectors import multiply, pick
 from training.gnn.graph import hetero_data
 from training.gnn.network import TypedSage
 
@@ -38,7 +38,7 @@ def _layer_one(model: Model, first: I64, to: I32, rows: I32, node: int, out: F32
 def _layer_two(model: Model, first: I64, to: I32, h1: F32, node: int, mean: F32, out: F32, picks: I64) -> float:
     """Returns the logit of a node from the first layer of its neighbours."""
     out[:] = model.bias[1, 0]
-    multiply(out, model.own[1, 0], h1[node], picks)
+    multiply(out, model.own[1, 0], h1[node], picks, pick(h1[node], picks))
     mean[:] = 0
     degree = np.float32(max(1, first[node + 1] - first[node]))
     for i in range(first[node], first[node + 1]):
@@ -46,7 +46,7 @@ def _layer_two(model: Model, first: I64, to: I32, h1: F32, node: int, mean: F32,
             mean[k] += h1[to[i], k]
     for k in range(len(mean)):
         mean[k] /= degree
-    multiply(out, model.relation[1, 0], mean, picks)
+    multiply(out, model.relation[1, 0], mean, picks, pick(mean, picks))
     logit = model.head_bias[0]
     for k in range(len(out)):
         logit += max(out[k], np.float32(0)) * model.head[k]

@@ -5,7 +5,7 @@ it, less those of the account without it, everybody else as they are. Where an i
 too: it has one user less, and the account one device less. Parts do not add up to the score, since each is taken away
 alone.
 
-What is put back differs from what was there by less than the drift of any other operation (`gnn.sums`).
+What is put back differs from what was there by less than the drift of any other operation (`gnn.means`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import HotGraph
+from fraudgraph.graph.interning import key_bytes
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.gnn.engine import FeatureBatch, LinkBatch
 from fraudgraph.scoring.gnn.features import (
@@ -43,14 +44,14 @@ class Part:
 
     Attributes:
         kind: of the identifier; USER for a transfer or referral, and for what the account did itself.
-        other: id of the identifier or of the other account; -1 for a feature.
+        other: pseudonym of the identifier, or user id of the other account; "" for a feature.
         name: of the feature, else the family of the link (`device`, `transfer`).
         value: band of the feature, or of the other end how many users the identifier has; 0 for an account.
         log_odds: with it, less without it; positive for riskier.
     """
 
     kind: EntityKind
-    other: int
+    other: str | bytes
     name: str
     value: int
     log_odds: float
@@ -113,7 +114,7 @@ class _Asked:
             if value := self._bands[place]:
                 bands = [0 if i == place else band for i, band in enumerate(self._bands)]
                 self._live.network.apply(None, _features([(self._node, EntityKind.USER, bands)]))
-                parts.append(Part(EntityKind.USER, -1, name, value, self.whole - self._read(self._head)))
+                parts.append(Part(EntityKind.USER, "", name, value, self.whole - self._read(self._head)))
                 self._live.network.apply(None, _features([(self._node, EntityKind.USER, self._bands)]))
         return parts
 
@@ -124,7 +125,7 @@ class _Asked:
             head = self._head.copy()
             head[place] = 0.0
             value = round(2.0 ** float(self._head[place]) - 1.0)
-            parts.append(Part(EntityKind.USER, -1, name, value, self.whole - self._read(head)))
+            parts.append(Part(EntityKind.USER, "", name, value, self.whole - self._read(head)))
         return parts
 
     def without_link(self, slot: int, slots: list[int]) -> Part:
@@ -155,7 +156,8 @@ class _Asked:
             ),
             _features([(self._node, EntityKind.USER, self._bands), (node, kind, [users_band(users)])]),
         )
-        return Part(kind, ident, kind.label, users, self.whole - without)
+        key = key_bytes(self._graph.keys, np.array([ident], np.int32))[0]
+        return Part(kind, key, kind.label, users, self.whole - without)
 
     def without_pair(self, family: int, sender: int, receiver: int, last_ms: int) -> Part:
         """Returns what the transfers or referrals from one account to another do, their number apart."""
@@ -165,7 +167,7 @@ class _Asked:
         self._live.network.apply(_operations([(PUT, *row)], self._live.feed.told_ms(last_ms)))
         name = self._live.bundle.weights.schema.families[family].name
         other = receiver if 2 * sender == self._node else sender
-        return Part(EntityKind.USER, other, name, 0, self.whole - without)
+        return Part(EntityKind.USER, self._graph.user_table.key_of[other] or "", name, 0, self.whole - without)
 
 
 def _slots_of(graph: HotGraph, user: int) -> list[int]:

@@ -20,14 +20,14 @@ from fraudgraph.scoring.gnn.model import F32, NetworkWeights
 from fraudgraph.scoring.gnn.passing import read_embeddings
 from fraudgraph.scoring.gnn.state import (
     DIRTY,
-    KIND,
+    LINE,
+    LINE_TOP,
     LINK_TOP,
     LINKS,
+    NODES,
     PUSHED,
     REFRESHED,
-    ROW_TOP,
     SERIAL,
-    SLOT_TOP,
     SLOTS,
     STAMP,
     grow,
@@ -141,7 +141,7 @@ class IncrementalNetwork:
             self._offsets[kind, :count] = schema.row_offsets(kind)
             self._bands[kind, :count] = schema.kinds[kind].bands
         self._start_ms: int | None = None
-        self._room = np.zeros(3, np.int64)
+        self._room = np.zeros(2, np.int64)
 
     def apply(self, links: LinkBatch | None, features: FeatureBatch | None = None) -> Affected:
         """Applies a batch and returns the outputs that it touched, with their logits.
@@ -162,7 +162,7 @@ class IncrementalNetwork:
         while True:
             found = run(self._model, self._state, links.op, links.family, links.a, links.b, weight, start, self._room)
             if found >= 0:
-                return Affected(self._state.dirty[:found].copy(), self._state.logit[:found].copy())
+                return Affected(self._state.touched[:found].copy(), self._state.logit[:found].copy())
             if self._room[0] < 0:
                 raise ConfigurationError(
                     f"operation {-1 - found} of a batch names a node that is not there, has links, or is of a kind "
@@ -170,13 +170,13 @@ class IncrementalNetwork:
                     do="Give nodes before their links, and remove links before their nodes.",
                 )
             start = -1 - found
-            slots, halves, rows = (int(need) for need in self._room)
-            self._state = grow(self._state, slots, halves, rows)
+            self._state = grow(self._state, int(self._room[0]), int(self._room[1]))
 
     def _begin(self) -> None:
         counters = self._state.counters
         if counters[SERIAL] == _LAST_SERIAL:
-            self._state.nodes[:, STAMP] = 0
+            lines = self._state.place[self._state.place >= 0].astype(np.int64)
+            self._state.words[lines * LINE + STAMP] = 0
             counters[SERIAL] = 0
         counters[SERIAL] += 1
         counters[DIRTY] = 0
@@ -213,18 +213,16 @@ class IncrementalNetwork:
 
         A metric: small beside the messages' size, about 1, as long as `sums` keeps its bound.
         """
-        self._check_read(_count_known(self._state.nodes, nodes), nodes)
+        self._check_read(_count_known(self._state.place, nodes), nodes)
         return float(measure_drift(self._model, self._state, nodes))
 
     def figures(self) -> Figures:
         """Returns what is held, in numbers."""
         state, counters = self._state, self._state.counters
-        used = (
-            counters[SLOT_TOP] * state.slots.strides[0]
-            + counters[LINK_TOP] * state.links.strides[0]
-            + counters[ROW_TOP] * state.rows.strides[0]
-            + np.count_nonzero(state.nodes[:, KIND] >= 0) * (state.nodes.strides[0] + 8)
+        per_node = sum(
+            column.strides[0] for column in (state.place, state.features, state.dirty, state.touched, state.logit)
         )
+        used = counters[LINE_TOP] * LINE * 4 + counters[LINK_TOP] * state.links.strides[0] + counters[NODES] * per_node
         return Figures(
             links=int(counters[LINKS]),
             slots=int(counters[SLOTS]),
@@ -249,13 +247,13 @@ class IncrementalNetwork:
                 "a feature lies outside of the bands that the network knows", do="Clip features to the schema's bands."
             )
         top = int(features.node.max()) + 1
-        if top > len(self._state.nodes):
+        if top > len(self._state.place):
             self._state = grow_nodes(self._state, top)
-        rows = int(self._state.counters[ROW_TOP]) + int(self._model.node_rows[features.kind].sum())
-        if rows > len(self._state.rows):
-            self._state = grow(self._state, 0, 0, rows)
+        lines = int(self._state.counters[LINE_TOP]) + int(self._model.node_lines[features.kind].sum())
+        self._state = grow(self._state, lines, 0)
         bands = features.bands + self._offsets[features.kind]
-        if change_features(self._model, self._state, features.node, features.kind, bands) < len(features.node):
+        lent = np.empty(bands.shape[1], np.int32)
+        if change_features(self._model, self._state, features.node, features.kind, bands, lent) < len(features.node):
             raise ConfigurationError("a node changes its kind", do="Forget it first, or use another number.")
 
     def _weigh(self, links: LinkBatch) -> F32:
@@ -268,7 +266,7 @@ class IncrementalNetwork:
         ages = (links.last_ms - self._start_ms) / half_life_ms
         if float(ages.max()) > HALF_LIVES:
             steps = int(ages.max())
-            rescale(self._model, self._state, 2.0**-steps)
+            rescale(self._state, 2.0**-steps)
             self._start_ms += steps * half_life_ms
             ages -= steps
         if float(ages.min()) < -HALF_LIVES:
@@ -281,8 +279,8 @@ class IncrementalNetwork:
         return weights
 
 
-def _count_known(nodes: I32, wanted: I32) -> int:
+def _count_known(place: I32, wanted: I32) -> int:
     """Returns how many of the wanted nodes are known before one that is not."""
-    inside = (wanted >= 0) & (wanted < len(nodes))
-    unknown = np.flatnonzero(~inside | (nodes[np.where(inside, wanted, 0), KIND] < 0))
+    inside = (wanted >= 0) & (wanted < len(place))
+    unknown = np.flatnonzero(~inside | (place[np.where(inside, wanted, 0)] < 0))
     return int(unknown[0]) if len(unknown) else len(wanted)

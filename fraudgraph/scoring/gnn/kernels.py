@@ -1,7 +1,7 @@
 """Kernels of a batch: links come and go, then embeddings that changed send the change on, layer by layer.
 
-Between any two steps, each cached sum is the sum of its neighbours' *stored* messages. So links can come and go in any
-number before anything is recomputed, and the order of a batch does not matter to the result.
+Between any two steps, what is cached of a node follows from its neighbours' *stored* messages. So links can come and go
+in any number before anything is recomputed, and the order of a batch does not matter to the result.
 """
 
 from __future__ import annotations
@@ -11,50 +11,53 @@ from typing import Final
 import numpy as np
 
 from fraudgraph.graph.types import I8, I32, I64, Int
-from fraudgraph.kernels import njit
+from fraudgraph.kernels import bare
 from fraudgraph.rings.processor import prefetch
+from fraudgraph.scoring.gnn.means import WORN, add_first_own, is_only, join, message_of, rebuild
 from fraudgraph.scoring.gnn.model import F32
-from fraudgraph.scoring.gnn.passing import fetch_slot, pass_on, push, score
+from fraudgraph.scoring.gnn.passing import finish, mark, pass_on, push
 from fraudgraph.scoring.gnn.slots import (
+    close_node,
     close_slot,
     find_link,
     find_slot,
-    give_rows,
+    first_slot,
+    kind_of,
+    next_slot,
+    node_of,
+    open_node,
     open_slot,
+    partner_of,
     room_for_one_more,
-    take_rows,
+    side_of,
     tie,
+    total_of,
     untie,
 )
 from fraudgraph.scoring.gnn.state import (
     BACK,
-    BASE,
     DEGREE,
-    FEATURES,
-    FIRST,
     FLAGS,
     KIND,
+    LINE_SHIFT,
+    LINE_TOP,
+    LINK_COLUMNS,
     LINK_TOP,
     LINKS,
-    MASS_F32,
     MUTED,
-    NEXT,
-    NODE,
-    OWN,
-    PARTNER,
     PULL,
     PULLED,
-    ROW_TOP,
-    SIDE,
+    SERIAL,
     SILENT,
-    SLOT_TOP,
+    SPOT,
+    STAMP,
     START,
-    TOTAL_F64,
+    WEAR_F32,
     WEIGHT_F32,
     Model,
     State,
 )
-from fraudgraph.scoring.gnn.sums import add_from, add_message, add_to, fetch_row, mark
+from fraudgraph.scoring.gnn.vectors import add_table, add_to_row, fetch_row, load_row
 
 PUT: Final = 0
 REMOVE: Final = 1
@@ -63,175 +66,201 @@ UNMUTE: Final = 3
 FORGET: Final = 4
 
 
-@njit(cache=True)
-def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32) -> Int:
-    """Sets the encoder rows of nodes, new ones or known; the caller reserved room.
+@bare()
+def change_features(model: Model, state: State, nodes: I32, kinds: I8, rows: I32, old: I32) -> Int:
+    """Sets the encoder rows of nodes, new ones or known; the caller reserved room, and lends `old` for one node's.
 
     Returns how many were set before one that is known as of another kind.
     """
-    old = np.zeros(rows.shape[1], np.int32)
+    delta = state.scratch[0]
     for i in range(len(nodes)):
-        node = nodes[i]
-        record = state.nodes[node]
-        kind = kinds[i]
+        number, kind = nodes[i], kinds[i]
         count = model.features[kind]
-        if record[KIND] < 0:
-            record[KIND] = kind
-            record[FIRST] = -1
-            record[SILENT] = 0
-            record[OWN] = take_rows(state, model.node_rows[kind])
-        elif record[KIND] != kind:
+        known = state.place[number] >= 0
+        node = state.place[number] << LINE_SHIFT if known else open_node(model, state, number, kind)
+        if kind_of(state, node) != kind:
             return i
-        changed = False
+        changed = not known
         for f in range(count):
-            old[f] = record[FEATURES + f]
+            old[f] = state.features[number, f]
             changed |= old[f] != rows[i, f]
-            record[FEATURES + f] = rows[i, f]
-        mark(state, node)
-        slot = record[FIRST] if changed and not record[SILENT] else np.int32(-1)
+            state.features[number, f] = rows[i, f]
+        mark(model, state, node)
+        if not changed:
+            continue
+        if model.z_at[1, kind] > 0:
+            delta[:] = 0
+            if known:
+                _add_difference(model.own_table, state.features[number], old, count, delta)
+            else:
+                add_first_own(model, state, node, np.float32(1), delta)
+            add_to_row(state.memory, node + model.z_at[1, kind], np.float32(1), delta)
+            state.memory[node + WEAR_F32] += np.float32(2)
+        slot = first_slot(state, node)
         while slot >= 0:
-            _push_features(model, state, slot, old[:count])
-            slot = state.slots[slot, NEXT]
+            side = side_of(state, slot)
+            if model.z_at[1, model.side_kind[model.opposite[side]]] > 0 and not state.words[slot + FLAGS] & MUTED:
+                delta[:] = 0
+                _add_difference(model.table[side], state.features[number], old, count, delta)
+                push(model, state, slot, 1, delta, False)
+            slot = next_slot(state, slot)
     return len(nodes)
 
 
-@njit(cache=True, fastmath={"contract"})
-def _push_features(model: Model, state: State, slot: Int, old: I32) -> None:
-    """Sends the change of a node's first message to its neighbours on one side."""
-    side, node = state.slots[slot, SIDE], state.slots[slot, NODE]
-    at = model.sum_at[1, model.opposite[side]]
-    if at < 0:
-        return
-    delta = state.scratch[0]
-    delta[:] = 0
-    for f in range(len(old)):
-        add_from(delta, np.float32(1), model.table[side], state.nodes[node, FEATURES + f])
-        add_from(delta, np.float32(-1), model.table[side], old[f])
-    push(state, slot, at, delta)
+@bare(inline="always")
+def _add_difference(table: F32, new: I32, old: I32, count: Int, out: F32) -> None:
+    for f in range(count):
+        add_table(out, np.float32(1), table, new[f])
+        add_table(out, np.float32(-1), table, old[f])
 
 
-@njit(cache=True, fastmath={"contract"})
-def _join(model: Model, state: State, a: Int, b: Int, weight: Int, count: Int) -> None:
-    """Lets a link between two slots that are not muted count by `weight` more."""
+@bare()
+def _join_both(model: Model, state: State, a: Int, b: Int, weight: Int, count: Int) -> None:
+    """Lets a link between two slots that are not muted count by `weight` more; its lists change after this."""
     # One body for both directions: what is inlined twice is compiled twice.
     for turn in range(2):
         to, source = (a, b) if turn == 0 else (b, a)
-        add_message(model, state, to, source, weight, count)
-        mark(state, state.slots[to, NODE])
+        join(model, state, to, source, weight, count)
+        mark(model, state, node_of(state, to))
 
 
-@njit(cache=True)
+@bare()
+def _start_anew(model: Model, state: State, node: Int) -> None:
+    """Adds a node up after its lists changed: one with links to itself."""
+    rebuild(model, state, node)
+    mark(model, state, node)
+
+
+@bare(inline="always")
+def _is_alive(state: State, a: Int, b: Int) -> Int:
+    return not (state.words[a + FLAGS] | state.words[b + FLAGS]) & MUTED
+
+
+@bare()
 def _put(model: Model, state: State, slot_a: Int, slot_b: Int, weight: Int) -> None:
-    alive = not (state.slots[slot_a, FLAGS] | state.slots[slot_b, FLAGS]) & MUTED
+    alive, node = _is_alive(state, slot_a, slot_b), node_of(state, slot_a)
+    to_itself = node == node_of(state, slot_b)
     at = find_link(state, slot_a, slot_b)
     if at >= 0:
-        place = state.slots[slot_a, START] + at
+        place = state.words[slot_a + START] + at
         change = np.float64(weight) - np.float64(state.links_f32[place, WEIGHT_F32])
-        if change != 0.0:
-            other = state.slots[slot_b, START] + state.links[place, BACK]
-            state.links_f32[place, WEIGHT_F32] = weight
-            state.links_f32[other, WEIGHT_F32] = weight
-            if alive:
-                _join(model, state, slot_a, slot_b, change, 0)
-        return
-    tie(state, slot_a, slot_b, weight)
-    state.counters[LINKS] += 1
-    if alive:
-        _join(model, state, slot_a, slot_b, np.float64(weight), 1)
-    choose_pull(model, state, slot_a)
-    choose_pull(model, state, slot_b)
+        if change == 0.0:
+            return
+        if alive and not to_itself:
+            _join_both(model, state, slot_a, slot_b, change, 0)
+        state.links_f32[place, WEIGHT_F32] = weight
+        state.links_f32[state.words[slot_b + START] + state.links[place, BACK], WEIGHT_F32] = weight
+    else:
+        if alive and not to_itself:
+            _join_both(model, state, slot_a, slot_b, np.float64(weight), 1)
+        tie(state, slot_a, slot_b, weight)
+        state.counters[LINKS] += 1
+    if alive and to_itself:
+        _start_anew(model, state, node)
+    if at < 0:
+        choose_pull(model, state, slot_a)
+        choose_pull(model, state, slot_b)
 
 
-@njit(cache=True)
+@bare()
 def _remove(model: Model, state: State, slot_a: Int, at: Int) -> None:
-    place = state.slots[slot_a, START] + at
-    slot_b = np.int64(state.links[place, PARTNER])
-    if not (state.slots[slot_a, FLAGS] | state.slots[slot_b, FLAGS]) & MUTED:
-        _join(model, state, slot_a, slot_b, -np.float64(state.links_f32[place, WEIGHT_F32]), -1)
+    place = state.words[slot_a + START] + at
+    slot_b, node = partner_of(state, place), node_of(state, slot_a)
+    alive, to_itself = _is_alive(state, slot_a, slot_b), node == node_of(state, slot_b)
+    if alive and not to_itself:
+        _join_both(model, state, slot_a, slot_b, -np.float64(state.links_f32[place, WEIGHT_F32]), -1)
     untie(state, slot_a, at)
     state.counters[LINKS] -= 1
+    if alive and to_itself:
+        _start_anew(model, state, node)
     for turn in range(2):
         slot = slot_a if turn == 0 else slot_b
         choose_pull(model, state, slot)
-        if state.slots[slot, DEGREE] == 0:
+        if state.words[slot + DEGREE] == 0:
             close_slot(model, state, slot)
 
 
-@njit(cache=True, inline="always")
+@bare(inline="always")
 def choose_pull(model: Model, state: State, slot: Int) -> None:
-    """Takes a slot's last message out of its neighbours' sums when it has many links, and back when it has few."""
-    degree, pulled = state.slots[slot, DEGREE], state.slots[slot, FLAGS] & PULL
+    """Takes a slot's last message out of its neighbours' Z when it has many links, and back when it has few."""
+    degree, pulled = state.words[slot + DEGREE], state.words[slot + FLAGS] & PULL
     limit = model.sizes[1]
     if (degree > limit and not pulled) or (2 * degree < limit and pulled):
         _turn_pull(model, state, slot)
 
 
-@njit(cache=True)
+@bare(error_model="numpy")
 def _turn_pull(model: Model, state: State, slot: Int) -> None:
-    layer = model.sizes[0]
-    message_at = model.message_at[layer, state.slots[slot, SIDE]]
+    words, layer, side = state.words, model.sizes[0], side_of(state, slot)
+    message_at = model.message_at[layer, side]
     if message_at < 0:
         return
-    sign = 1 if state.slots[slot, FLAGS] & PULL else -1
-    state.slots[slot, FLAGS] ^= PULL
-    if state.slots[slot, FLAGS] & MUTED:
+    sign = 1 if words[slot + FLAGS] & PULL else -1
+    words[slot + FLAGS] ^= PULL
+    if words[slot + FLAGS] & MUTED:
         return
-    message = state.rows[state.slots[slot, BASE] + message_at]
-    sum_at = model.sum_at[layer, model.opposite[state.slots[slot, SIDE]]]
-    start = state.slots[slot, START]
-    for i in range(start, start + state.slots[slot, DEGREE]):
-        partner = state.links[i, PARTNER]
-        if not state.slots[partner, FLAGS] & MUTED:
-            state.slots[partner, PULLED] -= sign
-            weight = np.float32(sign) * state.links_f32[i, WEIGHT_F32]
-            add_to(state.rows, state.slots[partner, BASE] + sum_at, weight, message)
-            state.slots_f32[partner, MASS_F32] += state.slots_f64[partner, TOTAL_F64]
+    message, z_at = state.scratch[0], model.z_at[layer, model.side_kind[model.opposite[side]]]
+    load_row(message, state.memory, message_of(state, slot, message_at))
+    start = words[slot + START]
+    for half in range(start, start + words[slot + DEGREE]):
+        partner = partner_of(state, half)
+        if not words[partner + FLAGS] & MUTED:
+            node = node_of(state, partner)
+            words[node + PULLED] -= sign
+            share = sign * state.links_f32[half, WEIGHT_F32] / state.doubles[total_of(state, partner)]
+            add_to_row(state.memory, node + z_at, np.float32(share), message)
+            state.memory[node + WEAR_F32] += np.float32(1)
 
 
-@njit(cache=True)
+@bare()
 def _silence(model: Model, state: State, node: Int, silent: Int) -> None:
-    """Takes a node's links out of all sums, or back into them; the lists of links stay."""
-    if state.nodes[node, SILENT] == silent:
+    """Takes a node's links out of its neighbours' means and its own, or back into them; the lists of links stay."""
+    words = state.words
+    if (words[node + KIND] & SILENT != 0) == silent:
         return
-    state.nodes[node, SILENT] = silent
-    mark(state, node)
-    slot = np.int64(state.nodes[node, FIRST])
+    words[node + KIND] ^= SILENT
+    sign = -1 if silent else 1
+    slot = first_slot(state, node)
     while slot >= 0:
-        if not silent:
-            state.slots[slot, FLAGS] &= ~MUTED
-        start = state.slots[slot, START]
-        for i in range(start, start + state.slots[slot, DEGREE]):
-            partner = np.int64(state.links[i, PARTNER])
-            # A link from a node to itself counts while neither of its two slots is muted.
-            if not state.slots[partner, FLAGS] & MUTED:
-                sign = -1 if silent else 1
-                _join(model, state, slot, partner, sign * np.float64(state.links_f32[i, WEIGHT_F32]), sign)
-        if silent:
-            state.slots[slot, FLAGS] |= MUTED
-        slot = state.slots[slot, NEXT]
+        start = words[slot + START]
+        for half in range(start, start + words[slot + DEGREE]):
+            partner = partner_of(state, half)
+            if not words[partner + FLAGS] & MUTED and node_of(state, partner) != node:
+                # A mean taken from a neighbour's other slots would find a link there that no longer counts.
+                if not is_only(state, node_of(state, partner), partner):
+                    state.memory[node_of(state, partner) + WEAR_F32] = WORN
+                join(model, state, partner, slot, sign * np.float64(state.links_f32[half, WEIGHT_F32]), sign)
+                mark(model, state, node_of(state, partner))
+        slot = next_slot(state, slot)
+    # Only now, since to its neighbours the slots are what they were while each mean is taken from its list.
+    slot = first_slot(state, node)
+    while slot >= 0:
+        words[slot + FLAGS] ^= MUTED
+        slot = next_slot(state, slot)
+    _start_anew(model, state, node)
 
 
-@njit(cache=True, inline="always")
+@bare(inline="always")
 def fetch_operations(model: Model, state: State, a: I32, b: I32, at: Int) -> None:
     """Starts to load what the operations after `at` touch: the further away, the less of each."""
     for turn in range(2):
         ends = a if turn == 0 else b
-        if at + 8 < len(ends):
-            prefetch(state.nodes, ends[at + 8] * state.nodes.shape[1])
-        if at + 5 < len(ends):
-            slot = state.nodes[ends[at + 5], FIRST]
-            if slot >= 0:
-                fetch_slot(state, slot)
-        if at + 2 < len(ends):
-            slot = state.nodes[ends[at + 2], FIRST]
+        if at + 12 < len(ends):
+            prefetch(state.place, ends[at + 12])
+            prefetch(state.features, ends[at + 12] * state.features.shape[1])
+        if at + 6 < len(ends) and state.place[ends[at + 6]] >= 0:
+            prefetch(state.memory, state.place[ends[at + 6]] << LINE_SHIFT)
+        if at + 2 < len(ends) and state.place[ends[at + 2]] >= 0:
+            node = state.place[ends[at + 2]] << LINE_SHIFT
+            fetch_row(state.memory, node + 16, (model.node_lines[kind_of(state, node)] - 1) * 16)
+            slot = first_slot(state, node)
             while slot >= 0:
-                prefetch(state.links, state.slots[slot, START] * 3)
-                for row in range(model.slot_rows[state.slots[slot, SIDE]]):
-                    fetch_row(state, state.slots[slot, BASE] + row)
-                slot = state.slots[slot, NEXT]
+                prefetch(state.links, state.words[slot + START] * LINK_COLUMNS)
+                fetch_row(state.memory, message_of(state, slot, 0), model.message_lines[side_of(state, slot)] * 16)
+                slot = next_slot(state, slot)
 
 
-@njit(cache=True)
+@bare()
 def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight: F32, start: Int, room: I64) -> Int:
     """Applies operations from `start` on; then, after the last one, sends the changes on.
 
@@ -239,26 +268,27 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
         weight: `[n]`, or empty where every link weighs 1.
 
     Returns:
-        How many outputs were touched (`dirty`, `logit`), or a negative number: -1 - i when operation i names a node
-        of another kind or none, and with `room[0]` ≥ 0 when it needs so many slots, links and rows (`room`).
+        How many outputs were touched (`touched`, `logit`), or a negative number: -1 - i when operation i names a node
+        of another kind or none, and with `room[0]` ≥ 0 when it needs so many lines and links (`room`).
     """
     room[0] = -1
     counters = state.counters
-    known, families = len(state.nodes), len(model.first_side)
+    known, families = len(state.place), len(model.first_side)
     for i in range(start, len(op)):
         if not (PUT <= op[i] <= FORGET and 0 <= family[i] < families and 0 <= a[i] < known and 0 <= b[i] < known):
             return -1 - i
     for i in range(start, len(op)):
         fetch_operations(model, state, a, b, i)
-        node = a[i]
-        if state.nodes[node, KIND] < 0:
+        node = state.place[a[i]] << LINE_SHIFT
+        if node < 0:
             return -1 - i
         if op[i] <= REMOVE:
             side = model.first_side[family[i]]
-            other, opposite = b[i], model.opposite[side]
+            other, opposite = state.place[b[i]] << LINE_SHIFT, model.opposite[side]
             if (
-                state.nodes[node, KIND] != model.side_kind[side]
-                or state.nodes[other, KIND] != model.side_kind[opposite]
+                other < 0
+                or kind_of(state, node) != model.side_kind[side]
+                or kind_of(state, other) != model.side_kind[opposite]
                 or (node == other and opposite == side)
             ):
                 return -1 - i
@@ -269,9 +299,9 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
                     _remove(model, state, slot_a, at)
                 continue
             links = counters[LINK_TOP] + room_for_one_more(state, slot_a) + room_for_one_more(state, slot_b)
-            rows = counters[ROW_TOP] + model.slot_rows[side] + model.slot_rows[opposite]
-            if counters[SLOT_TOP] + 2 > len(state.slots) or links > len(state.links) or rows > len(state.rows):
-                room[0], room[1], room[2] = counters[SLOT_TOP] + 2, links, rows
+            lines = counters[LINE_TOP] + model.message_lines[side] + model.message_lines[opposite] + 2
+            if lines << LINE_SHIFT > len(state.memory) or links > len(state.links):
+                room[0], room[1] = lines, links
                 return -1 - i
             if slot_a < 0:
                 slot_a = open_slot(model, state, node, side)
@@ -279,12 +309,14 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
                 slot_b = open_slot(model, state, other, opposite)
             _put(model, state, slot_a, slot_b, weight[i] if len(weight) > 0 else np.float32(1))
         elif op[i] == FORGET:
-            if state.nodes[node, FIRST] >= 0:
+            if first_slot(state, node) >= 0:
                 return -1 - i
-            give_rows(state, state.nodes[node, OWN], model.node_rows[state.nodes[node, KIND]])
-            state.nodes[node, KIND] = -1
+            if state.words[node + STAMP] == counters[SERIAL]:
+                state.dirty[state.words[node + SPOT]] = -1
+                state.touched[state.words[node + SPOT]] = -1
+            close_node(model, state, node)
         else:
-            _silence(model, state, node, 1 if op[i] == MUTE else 0)
+            _silence(model, state, node, op[i] == MUTE)
     for layer in range(1, model.sizes[0]):
         pass_on(model, state, layer)
-    return score(model, state)
+    return finish(model, state)

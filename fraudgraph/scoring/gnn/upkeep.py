@@ -7,102 +7,113 @@ from typing import Final
 import numpy as np
 
 from fraudgraph.graph.types import F64, I32, Int
-from fraudgraph.kernels import njit
+from fraudgraph.kernels import bare, njit
+from fraudgraph.scoring.gnn.means import WORN, is_worn, message_of
+from fraudgraph.scoring.gnn.slots import (
+    first_slot,
+    kind_of,
+    next_slot,
+    node_of,
+    partner_of,
+    side_of,
+    total_of,
+)
 from fraudgraph.scoring.gnn.state import (
-    BASE,
     DEGREE,
-    FEATURES,
-    FIRST,
     FLAGS,
-    KIND,
-    LIVE,
-    MASS_F32,
+    ID,
+    LINE_SHIFT,
     MUTED,
-    NEXT,
-    NODE,
-    PARTNER,
     PULL,
-    SIDE,
-    SLOT_TOP,
     START,
-    TOTAL_F64,
+    WEAR_F32,
     WEIGHT_F32,
     Model,
     State,
 )
-from fraudgraph.scoring.gnn.sums import is_due
 
 LEAST_WEIGHT: Final = 2.0**-100
 """Of a newest link's, at most: links older than a hundred half-lives are not told apart."""
 
 
-@njit(cache=True)
-def rescale(model: Model, state: State, factor: Int) -> None:
-    """Multiplies all weights and sums by a power of two, which rounds nothing.
+@bare()
+def rescale(state: State, factor: Int) -> None:
+    """Multiplies all weights by a power of two, which rounds nothing and moves no mean.
 
-    A weight stays above `LEAST_WEIGHT`; sums with one that would not are added up anew when they are next used.
+    A weight stays above `LEAST_WEIGHT`; a node with one that would not is added up anew when it is next used.
     """
-    single = np.float32(factor)
-    for slot in range(state.counters[SLOT_TOP]):
-        if state.slots[slot, NODE] >= 0:
-            state.slots_f64[slot, TOTAL_F64] *= factor
-            state.slots_f32[slot, MASS_F32] *= single
-            start = state.slots[slot, START]
-            for i in range(start, start + state.slots[slot, DEGREE]):
-                weight = state.links_f32[i, WEIGHT_F32] * single
+    for number in range(len(state.place)):
+        if state.place[number] < 0:
+            continue
+        node = state.place[number] << LINE_SHIFT
+        slot = first_slot(state, node)
+        while slot >= 0:
+            state.doubles[total_of(state, slot)] *= factor
+            start = state.words[slot + START]
+            for half in range(start, start + state.words[slot + DEGREE]):
+                weight = np.float64(state.links_f32[half, WEIGHT_F32]) * factor
                 if weight < LEAST_WEIGHT:
-                    weight = np.float32(LEAST_WEIGHT)
-                    state.slots_f32[slot, MASS_F32] = np.inf
-                state.links_f32[i, WEIGHT_F32] = weight
-            for layer in range(1, model.sizes[0] + 1):
-                at = model.sum_at[layer, state.slots[slot, SIDE]]
-                if at >= 0:
-                    for k in range(state.rows.shape[1]):
-                        state.rows[state.slots[slot, BASE] + at, k] *= single
+                    weight = LEAST_WEIGHT
+                    state.memory[node + WEAR_F32] = WORN
+                state.links_f32[half, WEIGHT_F32] = weight
+            slot = next_slot(state, slot)
 
 
 @njit(cache=True)
 def measure_drift(model: Model, state: State, nodes: I32) -> Int:
-    """Returns the largest difference of a cached mean of these nodes from one added up anew in float64.
+    """Returns the largest difference of these nodes' Z from one added up anew in float64.
 
-    Sums that are due to be added up anew are nobody's, and left out.
+    What is due to be added up anew is nobody's, and left out.
     """
     worst = 0.0
-    fresh = np.empty(state.rows.shape[1], np.float64)
-    for node in nodes:
-        slot = state.nodes[node, FIRST]
-        while slot >= 0:
-            for layer in range(1, model.sizes[0] + 1):
-                at = model.sum_at[layer, state.slots[slot, SIDE]]
-                if at >= 0 and state.slots[slot, LIVE] > 0 and not is_due(state, slot):
-                    total = _add_up(model, state, slot, layer, fresh)
-                    for k in range(len(fresh)):
-                        mean = np.float64(state.rows[state.slots[slot, BASE] + at, k])
-                        mean /= state.slots_f64[slot, TOTAL_F64]
-                        worst = max(worst, abs(mean - fresh[k] / total))
-            slot = state.slots[slot, NEXT]
+    fresh = np.empty(state.scratch.shape[1], np.float64)
+    for number in nodes:
+        node = state.place[number] << LINE_SHIFT
+        kind = kind_of(state, node)
+        for layer in range(1, model.sizes[0] + 1):
+            z_at = model.z_at[layer, kind]
+            if z_at > 0 and not is_worn(state, node):
+                _add_up(model, state, node, layer, fresh)
+                for k in range(len(fresh)):
+                    worst = max(worst, abs(np.float64(state.memory[node + z_at + k]) - fresh[k]))
     return worst
 
 
-@njit(cache=True)
-def _add_up(model: Model, state: State, slot: Int, layer: Int, out: F64) -> Int:
-    """Writes the sum of a layer's messages that should be cached; returns the weight."""
-    out[:] = 0.0
-    total = 0.0
-    side = model.opposite[state.slots[slot, SIDE]]
-    start = state.slots[slot, START]
-    for i in range(start, start + state.slots[slot, DEGREE]):
-        partner = state.links[i, PARTNER]
-        flags, weight = state.slots[partner, FLAGS], np.float64(state.links_f32[i, WEIGHT_F32])
-        if flags & MUTED:
-            continue
-        total += weight
-        node = state.slots[partner, NODE]
+@bare()
+def _add_up(model: Model, state: State, node: Int, layer: Int, out: F64) -> None:
+    """Writes the Z of a layer that should be cached."""
+    kind, number = kind_of(state, node), state.words[node + ID]
+    for k in range(len(out)):
         if layer == 1:
-            for f in range(model.features[state.nodes[node, KIND]]):
-                for k in range(len(out)):
-                    out[k] += weight * model.table[side, state.nodes[node, FEATURES + f], k]
-        elif not (layer == model.sizes[0] and flags & PULL):
-            for k in range(len(out)):
-                out[k] += weight * state.rows[state.slots[partner, BASE] + model.message_at[layer, side], k]
-    return total
+            out[k] = model.bias[0, kind, k]
+            for f in range(model.features[kind]):
+                out[k] += model.own_table[state.features[number, f], k]
+        else:
+            out[k] = state.memory[node + model.own_at[layer, kind] + k]
+    slot = first_slot(state, node)
+    while slot >= 0:
+        if not state.words[slot + FLAGS] & MUTED:
+            _add_slot(model, state, slot, layer, out)
+        slot = next_slot(state, slot)
+
+
+@bare()
+def _add_slot(model: Model, state: State, slot: Int, layer: Int, out: F64) -> None:
+    side = model.opposite[side_of(state, slot)]
+    start, total = state.words[slot + START], 0.0
+    stop = start + state.words[slot + DEGREE]
+    for half in range(start, stop):
+        if not state.words[partner_of(state, half) + FLAGS] & MUTED:
+            total += np.float64(state.links_f32[half, WEIGHT_F32])
+    for half in range(start, stop):
+        partner = partner_of(state, half)
+        flags, number = state.words[partner + FLAGS], state.words[node_of(state, partner) + ID]
+        if flags & MUTED or (layer == model.sizes[0] and flags & PULL and layer > 1):
+            continue
+        share = np.float64(state.links_f32[half, WEIGHT_F32]) / total
+        for k in range(len(out)):
+            if layer == 1:
+                for f in range(model.features[kind_of(state, node_of(state, partner))]):
+                    out[k] += share * model.table[side, state.features[number, f], k]
+            else:
+                out[k] += share * state.memory[message_of(state, partner, model.message_at[layer, side]) + k]
