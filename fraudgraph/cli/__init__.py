@@ -34,6 +34,7 @@ from fraudgraph.cli import (
     store,
     tables,
     train,
+    triage,
 )
 from fraudgraph.cli.output import note
 from fraudgraph.errors import FraudgraphError
@@ -116,6 +117,7 @@ app.command(
 app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl --change alerts.min_probability=0.3")(
     backtest.backtest
 )
+app.command("triage", epilog="Example: fraudgraph triage --since 24h --top 20 --out digest.md")(triage.triage)
 app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(model.commands, name="model")

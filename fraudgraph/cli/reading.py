@@ -8,7 +8,9 @@ from fraudgraph.cli.output import note
 from fraudgraph.errors import UsageError
 
 if TYPE_CHECKING:
+    from fraudgraph.narrative.port import Narrative, Planner
     from fraudgraph.rings.snapshot import RingSnapshot
+    from fraudgraph.settings import Settings
     from fraudgraph.stores.port import StoreReader
 
 
@@ -38,3 +40,35 @@ def read_ring(reader: StoreReader, ring_id: str, as_decided: str | None = None) 
     if now != ring_id:
         note(f"ring {ring_id} is now part of ring {now}, which is shown")
     return snapshot
+
+
+def planner_of(settings: Settings) -> Planner | None:
+    """Returns the configured language model's planner; says so where the template narrates."""
+    from fraudgraph.app import make_planner
+
+    planner = make_planner(settings)
+    if planner is None:
+        note("no language model is configured (narrator.kind): the template narrates")
+    return planner
+
+
+def told(
+    reader: StoreReader, snapshot: RingSnapshot, settings: Settings, planner: Planner | None = None
+) -> Narrative | None:
+    """Returns what a model says of a ring: as kept for this evidence, else by asking; None where the template narrates.
+
+    Args:
+        planner: who is asked where nothing is kept, or where the template spoke because the model was away.
+    """
+    from fraudgraph.narrative.evidence import make_evidence
+    from fraudgraph.narrative.kept import retold
+    from fraudgraph.narrative.narrate import narrate
+
+    row = reader.narrative(snapshot.ring_id)
+    if row is None and planner is None:
+        return None
+    evidence = make_evidence(snapshot, settings.links)
+    kept = None if row is None else retold(evidence, row.evidence_hash, row.body)
+    if planner is None or (kept is not None and not kept.fallback):
+        return kept
+    return narrate(evidence, planner)

@@ -155,6 +155,9 @@ def show(
         str | None,
         typer.Option("--as-decided", metavar="DECISION_ID", help="The evidence as it was kept with that decision."),
     ] = None,
+    narrate: Annotated[
+        bool, typer.Option("--narrate", help="Asks the configured language model to tell it; else the template does.")
+    ] = False,
     store: StoreOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
@@ -167,7 +170,7 @@ def show(
     from fraudgraph.cli.decide import print_decisions, read_decisions
 
     settings = effective_settings(store, config, overrides).settings
-    report = _read_report(ring_id, settings, as_decided)
+    report = _read_report(ring_id, settings, as_decided, narrate=narrate)
     if format is ShowFormat.JSON:
         print_json(_document(report, settings))
         return
@@ -239,14 +242,18 @@ def _format_of(out: Path | None) -> ReportFormat:
         raise UsageError(f"{out} does not say its format", do="Give --format md, html or json.") from None
 
 
-def _read_report(ring_id: str, settings: Settings, as_decided: str | None = None) -> RingReport:
+def _read_report(
+    ring_id: str, settings: Settings, as_decided: str | None = None, *, narrate: bool = False
+) -> RingReport:
     from fraudgraph.app import open_reader
-    from fraudgraph.cli.reading import read_ring
+    from fraudgraph.cli.reading import planner_of, read_ring, told
     from fraudgraph.reports.model import build_report
 
+    planner = planner_of(settings) if narrate else None
     with closing(open_reader(settings)) as reader:
         snapshot = read_ring(reader, ring_id, as_decided)
-    return build_report(snapshot, settings.links)
+        narrative = told(reader, snapshot, settings, planner)
+    return build_report(snapshot, settings.links, narrative)
 
 
 def _print_queue(rows: list[ListedRing], format: ListFormat) -> None:

@@ -139,7 +139,15 @@ def _brought_in(ring: _Ring, q: Question) -> Iterable[Sentence]:
     of_kind = [i for i in ring.view.shared if i.kind is kind] or [i for i in ring.view.identifiers if i.kind is kind]
     of_kind.sort(key=lambda i: (i.first_ms, i.name))
     if 0 < q.nth <= len(of_kind):
-        yield from _first_use(ring, msgspec.structs.replace(q, identifier=of_kind[q.nth - 1].name))
+        i = of_kind[q.nth - 1]
+        shared = "that members share" if len(i.links) > 1 else "of the ring"
+        place = (
+            f"number {q.nth} of the {count(len(of_kind), i.noun)} {shared}"
+            if len(of_kind) > 1
+            else (f"the only {i.noun} {shared}")
+        )
+        yield _sentence(q.query, f"By time of first use {i.name} is {place}.", *ring.cite(i))
+        yield from _first_use(ring, msgspec.structs.replace(q, identifier=i.name))
 
 
 def _first_use(ring: _Ring, q: Question) -> Iterable[Sentence]:
