@@ -66,7 +66,8 @@ class Claims:
             pairs = list(combinations(facts, 2)) if kind.least == 2 or kind.name in ("more-than", "as-many") else []
             held = 0
             for one, other in (*pairs, *((b, a) for a, b in pairs)):
-                XX held < MAX_PAIRS and pair is not None and self.so(pair):
+                pair = self._related(kind.name, one, other)
+                if held < MAX_PAIRS and pair is not None and self.so(pair):
                     held += 1
                     yield pair
 
