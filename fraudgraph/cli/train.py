@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import ExitStack
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,6 +47,8 @@ def train(
     they arrived. What was stopped goes on from its checkpoint when called again.
     """
 
+    from fraudgraph.app import make_engine
+
     if (data is None) == (not worlds):
         raise UsageError("there is nothing to train on, or too much", do="Give --data PATH or --worlds, one of them.")
     if device not in ("cpu", "cuda"):
@@ -60,7 +64,9 @@ def train(
             stack.close()  # one bar at a time
             return stack.enter_context(progress_bar(title))
 
-        bundle: Bundle = training.train_bundle(plan, data, folder, progress=progress, say=note, policy=settings.links)
+        bundle: Bundle = training.train_bundle(
+            plan, data, folder, progress=progress, say=note, make_engine=partial(make_engine, settings)
+        )
     note(f"wrote {folder}: {bundle.name}, {bundle.manifest.digest}")
     note(f"next: fraudgraph model show {bundle.name}; fraudgraph model promote {bundle.name} --store sqlite:///shop.db")
 
@@ -72,7 +78,9 @@ def _training() -> Any:
         DependencyError: PyTorch is not installed.
     """
     try:
-        return import_module("training.gnn.command")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PyTorch Geometric's use of PyTorch, when imported
+            return import_module("training.gnn.command")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("torch", "torch_geometric"):
             raise

@@ -15,7 +15,6 @@ F64 = npt.NDArray[np.float64]
 RING_SUMMARIES: tuple[str, ...] = (
     "mean_log_odds",  # of the members
     "max_log_odds",
-    "expected_share",  # mean probability: the part of the members that is expected to be fraudulent
 )
 """Columns of a ring's summaries, in order."""
 
@@ -87,6 +86,5 @@ def summarise(log_odds: F64, starts: npt.NDArray[np.int64]) -> F64:
         (
             np.add.reduceat(held, first) / size,
             np.maximum.reduceat(held, first),
-            np.add.reduceat(1.0 / (1.0 + np.exp(-held)), first) / size,
         )
     )

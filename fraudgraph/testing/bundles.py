@@ -32,7 +32,7 @@ def random_bundle(
         policy_hash=policy.hash,
         policy_version=policy.version,
         calibration=PlattLine(0.8, -0.3),
-        ring_head=RingHead(intercept=0.2, structural=0.8, summaries=(0.5, 0.2, 1.0)),
+        ring_head=RingHead(intercept=0.2, structural=0.8, summaries=(0.5, 0.2)),
         training=TrainingNote("nothing", "0" * 16, 0, {"network": (seed,)}, {}, 0, 0, ("Anything.",)),
         code_version="test",
     )

@@ -37,7 +37,7 @@ def made_up(
             policy_hash=LinkPolicy().hash,
             policy_version=LinkPolicy().version,
             calibration=calibration or PlattLine(slope=1.0, intercept=-3.0),
-            ring_head=RingHead(intercept=0.1, structural=0.9, summaries=(0.1, 0.2, 0.3)),
+            ring_head=RingHead(intercept=0.1, structural=0.9, summaries=(0.1, 0.2)),
             training=TrainingNote(
                 data="nothing",
                 data_hash="none",

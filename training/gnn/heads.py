@@ -20,8 +20,8 @@ USER_PRIOR = 0.01
 known to be an undercount. The worlds have more, so that there is something to learn from."""
 
 RIDGE = 1.0
-"""Strength of the prior of the ring head, in units of one (weighted) candidate: the structural scorer as it is, and a
-network that adds nothing, is what the fit starts from and what few rings leave standing."""
+"""Strength of the prior of the ring head, against a ring that counts 1: the structural scorer as it is, and a network
+that adds nothing, is what the fit starts from and what few rings leave standing."""
 
 _MOST_KNOTS = 32
 
@@ -62,25 +62,22 @@ def ring_columns(rings: Rings, log_odds: F64) -> F64:
 def fit_ring_head(columns: F64, truth: Bool, prior: float = PRIOR, ridge: float = RIDGE) -> RingHead:
     """Returns the logistic regression of rings under which a part `prior` of the candidates is a ring.
 
-    The penalty draws towards the nested rival: coefficient 1 for the structural log-odds, 0 for the network. Columns
-    are scaled for it, so that no unit has a say.
+    The penalty draws towards the nested rival: coefficient 1 for the structural log-odds, 0 for the network. All
+    columns are log-odds, so one strength serves all.
     """
     from scipy.optimize import minimize
 
     weight = prior_weights(truth, prior)
     weight *= truth.sum() / (prior * len(truth))  # every ring counts as one; of the others, as the prior asks for
-    scale = np.maximum(columns.std(axis=0), 1e-6)
-    start = np.zeros(columns.shape[1])
-    start[0] = scale[0]
-    x = columns / scale
+    rival = np.zeros(columns.shape[1])
+    rival[0] = 1.0
 
     def loss(p: F64) -> tuple[float, F64]:
-        z = p[0] + x @ p[1:]
-        off = p[1:] - start
+        z = p[0] + columns @ p[1:]
+        off = p[1:] - rival
         value = float(weight @ (np.logaddexp(0.0, z) - truth * z)) + 0.5 * ridge * float(off @ off)
         miss = weight * (1.0 / (1.0 + np.exp(-z)) - truth)
-        return value, np.concatenate(([miss.sum()], x.T @ miss + ridge * off))
+        return value, np.concatenate(([miss.sum()], columns.T @ miss + ridge * off))
 
-    found = minimize(loss, np.concatenate(([0.0], start)), jac=True, method="L-BFGS-B").x
-    intercept, coefficients = float(found[0]), found[1:] / scale
-    return RingHead(intercept, float(coefficients[0]), tuple(coefficients[1:].tolist()), RING_SUMMARIES)
+    found = minimize(loss, np.concatenate(([0.0], rival)), jac=True, method="L-BFGS-B").x.tolist()
+    return RingHead(found[0], found[1], tuple(found[2:]), RING_SUMMARIES)
