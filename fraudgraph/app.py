@@ -370,6 +370,7 @@ def _make_daemon(
         pace=Pace(
             batch_events=size,
             batch_events_max=size if monitor is None else max(size, settings.daemon.batch_events_max),
+            commits_ahead=settings.daemon.commits_ahead,
             drain_s=settings.daemon.drain_seconds,
         ),
         snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),

@@ -98,6 +98,7 @@ class DaemonSettings:
 
     http: str = ""
     batch_events_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 8000
+    commits_ahead: Annotated[int, Meta(ge=0, le=2)] = 1
     drain_seconds: Annotated[int, Meta(ge=1, le=3600)] = 30
     store_wait_max_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
     live_seconds: Positive = 120
