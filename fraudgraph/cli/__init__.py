@@ -21,6 +21,7 @@ from fraudgraph.cli import (
     demo,
     doctor,
     dossier,
+    evaluate_narrator,
     find,
     forget,
     ingest,
@@ -28,6 +29,7 @@ from fraudgraph.cli import (
     model,
     rings,
     schema,
+    score,
     services,
     simulate,
     sort,
@@ -119,6 +121,10 @@ app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl 
 )
 app.command("triage", epilog="Example: fraudgraph triage --since 24h --top 20 --out digest.md")(triage.triage)
 app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
+app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator --worlds 1 --users 2000 --mutants 1000")(
+    evaluate_narrator.evaluate_narrator
+)
+app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)

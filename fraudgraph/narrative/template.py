@@ -18,6 +18,7 @@ MAX_TIES: Final = 4
 MAX_ALIKE: Final = 4
 """So many shared identifiers the summary names, and so many facts of one kind the reasons."""
 
+TOP: Final = 5
 MAX_REASONS: Final = 8
 MAX_QUESTIONS: Final = 3
 
@@ -62,8 +63,7 @@ class TemplatePlanner:
 def make_plan(pack: EvidencePack) -> Plan:
     """Returns what the template says of a ring."""
     summary = [*_opening(pack), *_ties(pack), *_stake(pack)]
-    cited = {(claim.kind, claim.evidence) for claim in summary}
-    reasons = [claim for claim in _reasons(pack) if (claim.kind, claim.evidence) not in cited]
+    reasons = _reasons(pack, summary)
     explanations = [row for row in pack.rows if row.kind == "explanation"]
     looks = pattern(pack.facts)
     open_case = [r for r in explanations if "contradicted_by" not in r.fields and r.fields["name"] != "calm-record"]
@@ -112,15 +112,19 @@ def _stake(pack: EvidencePack) -> list[Claim]:
     return claims or [Claim("sent", (row.id,)) for row in rows if row.fields.get("sent")][:1]
 
 
-def _reasons(pack: EvidencePack) -> list[Claim]:
-    """Returns what speaks for a ring, strongest first; facts of one kind stand together."""
-    strong = [f for f in pack.facts if f.side is Side.FOR and f.kind not in ("shared-identifier", "bridge")]
-    kinds = list(dict.fromkeys(f.kind for f in strong))
-    reasons = [_state(f) for kind in kinds for f in [g for g in strong if g.kind == kind][:MAX_ALIKE]]
-    top = [f for f in pack.facts if f.side is Side.FOR][:5]
-    reasons = reasons[:MAX_REASONS] + [_state(f) for f in top if f.kind == "shared-identifier"]
-    reasons += [_state(f) for f in pack.facts if f.kind == "bridge" and f.side is Side.FOR][:1]
-    return list(dict.fromkeys(reasons))
+def _reasons(pack: EvidencePack, said: Sequence[Claim]) -> list[Claim]:
+    """Returns what speaks for a ring and was not said yet, strongest first, facts of one kind together.
+
+    The strongest `TOP` facts are always told, in the summary or here.
+    """
+    pro = [f for f in pack.facts if f.side is Side.FOR]
+    strong = [f for f in pro if f.kind not in ("shared-identifier", "bridge")]
+    alike = [[f for f in strong if f.kind == kind][:MAX_ALIKE] for kind in dict.fromkeys(f.kind for f in strong)]
+    reasons = [claim for group in alike for f in group if (claim := _state(f)) not in said][:MAX_REASONS]
+    told = {name for claim in (*said, *reasons) for name in claim.evidence}
+    reasons += [_state(f) for f in pro[:TOP] if f.id not in told and f.kind != "bridge"]
+    bridges = [f for f in pro if f.kind == "bridge"]
+    return reasons + [_state(f) for n, f in enumerate(bridges) if n == 0 or f in pro[:TOP]]
 
 
 def _actions(pack: EvidencePack, open_case: Sequence[PackFact]) -> Iterable[str]:
