@@ -60,8 +60,8 @@ class Checker:
         found = [
             Fault(section, s.text, s.claims)
             for section in ("summary", "risk_reasons")
-            for s in getattr(told, section)
-            if not self._holds(s)
+            for place, s in enumerate(getattr(told, section))
+            if not (self.holds(s) and self._led(getattr(told, section), place))
         ]
         found += [
             Fault(section, s.text, s.claims)
@@ -89,7 +89,8 @@ class Checker:
             value = next((fact.fields[f] for f in fields if fact.fields.get(f) is not None), "")
             yield fact.id, (fact.kind, str(value))
 
-    def _holds(self, sentence: Sentence) -> bool:
+    def holds(self, sentence: Sentence) -> bool:
+        """Returns whether a sentence is made of its claims' phrases, with right values in all their places."""
         if any(x.startswith("U") for x in sentence.evidence):
             return self._role_holds(sentence)
         items = [self.item(x) for x in sentence.evidence]
@@ -100,16 +101,50 @@ class Checker:
 
     def _forms(self, claims: Sequence[str], items: Sequence[Item]) -> Iterator[list[tuple[str, Options]]]:
         """Yields the ways in which claims make a sentence: one clause or two, each with its phrase and right values."""
-        if claims[0] in _PAIRS:
-            runs = [(claims[0], list(items))]
-        else:
-            runs, place = [], 0
-            for kind, same in groupby(claims):
-                n = len(list(same))
-                chosen = list(items[place : place + n]) or list(items[:n])
-                runs.append((kind, chosen))
-                place += n
+        runs = _runs(claims, items)
         yield from (list(way) for way in product(*(self._clauses(kind, chosen) for kind, chosen in runs)))
+
+    def _led(self, sentences: Sequence[Sentence], place: int) -> bool:
+        """Returns whether the word that a sentence begins with holds: an order in time, a common time, a contrast."""
+        text = sentences[place].text
+        word = next((w for w, leads in phrases.CONNECTIVES.items() if text.startswith(leads)), "")
+        if word in ("", "also"):
+            return True
+        this = self._runs_of(sentences[place])[0][1][:1]
+        begun = _begun(this)
+        if word == "first":
+            rest = [t for s in sentences[place + 1 :] for _, x in self._runs_of(s) if (t := _begun(x)) is not None]
+            return place == 0 and begun is not None and all(begun <= t for t in rest)
+        if place == 0:
+            return False
+        kind, before = self._runs_of(sentences[place - 1])[-1]
+        before = before if kind in _PAIRS else before[-1:]
+        if sentences[place].claims[0] in _PAIRS:
+            this = self._runs_of(sentences[place])[0][1]
+            begun = _begun(this)
+        earlier = _begun(before)
+        if word == "then":
+            return begun is not None and earlier is not None and earlier <= begun
+        if word == "at-the-same-time":
+            ends = [
+                max((x.numbers["last"] for x in row if "last" in x.numbers), default=None) for row in (before, this)
+            ]
+            if None in (begun, earlier, *ends):
+                return False
+            return earlier <= ends[1] and begun <= ends[0]  # type: ignore[operator]  # none of them is None
+        return {self._side(kind, before), self._side(sentences[place].claims[0], this)} == {-1, 1}
+
+    def _runs_of(self, sentence: Sentence) -> list[tuple[str, list[Item]]]:
+        account = next((u for u in self.truth.users if u in sentence.text), "")
+        return _runs(sentence.claims, [self.item(x, account) for x in sentence.evidence])
+
+    def _side(self, kind: str, items: Sequence[Item]) -> int:
+        """Returns 1 for what speaks for a ring, -1 against one, 0 where neither or both."""
+        if kind in ("shared-outside", "ties-nobody"):
+            return -1
+        weights = {f.id: (f.weight > 0) - (f.weight < 0) for f in facts(self._snapshot, self.truth.policy)}
+        sides = {weights.get(x.id, 0) for x in items}
+        return sides.pop() if len(sides) == 1 else 0
 
     def _clauses(self, kind: str, items: Sequence[Item]) -> list[tuple[str, Options]]:
         if len(items) > 1 and kind == "shared-by":
@@ -227,6 +262,24 @@ class Checker:
         live = sum(o.amount_minor > o.refunded_minor + o.charged_minor for o in recent)
         rest = set(range(1, max(self.truth.whole, len(self.truth.identifiers), 2) + 1))  # `and 3 more`, parts, homes
         return sizes | totals | outside | rest | {live}
+
+
+def _runs(claims: Sequence[str], items: Sequence[Item]) -> list[tuple[str, list[Item]]]:
+    """Returns (kind, what it cites) for each run of claims of one kind in a sentence."""
+    if claims[0] in _PAIRS:
+        return [(claims[0], list(items))]
+    runs: list[tuple[str, list[Item]]] = []
+    place = 0
+    for kind, same in groupby(claims):
+        n = len(list(same))
+        runs.append((kind, list(items[place : place + n]) or list(items[:n])))
+        place += n
+    return runs
+
+
+def _begun(items: Sequence[Item]) -> int | None:
+    times = [int(x.numbers["first"]) for x in items if "first" in x.numbers]
+    return min(times) if times else None
 
 
 def _matches(text: str, lead: str, clauses: Sequence[tuple[str, Options]]) -> bool:

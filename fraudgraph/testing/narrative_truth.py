@@ -365,7 +365,9 @@ class Truth:
         }
 
     def _member(self, user_id: str) -> Numbers:
-        return {"accounts": {user_id}, "orders": self.users[user_id].orders, "declined": self.users[user_id].declined}
+        user = self.users[user_id]
+        first = user.first_ms - user.first_ms % 60_000
+        return {"accounts": {user_id}, "orders": user.orders, "declined": user.declined, "first": first}
 
     def _who(self, accounts: Iterable[str]) -> Numbers:
         chosen = set(accounts)
