@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import (
     CARD_FILE,
     MANIFEST_FILE,
@@ -23,7 +25,13 @@ from fraudgraph.scoring.bundle import (
 from fraudgraph.scoring.gnn.model import NetworkWeights
 from fraudgraph.scoring.manifest import Metric
 from fraudgraph.scoring.user_calibration import IsotonicKnots, PlattLine
-from tests.support.bundles import made_up, small_schema
+from fraudgraph.testing.bundles import random_bundle
+
+
+def made_up(seed: int = 0, **shape: Any) -> Bundle:
+    """Returns a bundle of random numbers."""
+    return random_bundle(LinkPolicy(), seed, **shape)
+
 
 FINITE = st.floats(-1e6, 1e6)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
@@ -65,7 +73,8 @@ def test_what_is_written_is_read(
     metrics: tuple[Metric, ...],
 ) -> None:
     folder = tmp_path_factory.mktemp("bundles") / "one"
-    bundle = made_up(small_schema(width, layers), name=name, seed=seed, calibration=calibration, metrics=metrics)
+    drawn = made_up(seed, name=name, width=width, layers=layers)
+    bundle = replace(drawn, manifest=replace(drawn.manifest, calibration=calibration, metrics=metrics))
     written = write_bundle(bundle, folder)
     read = read_bundle(folder)
     assert read.manifest == written.manifest == read_manifest(folder)
@@ -110,10 +119,10 @@ def _flip(path: Path, at: int) -> None:
         (lambda folder: (folder / MANIFEST_FILE).write_text('{"name": "one"}'), "cannot be read"),
         (lambda folder: (folder / MANIFEST_FILE).write_bytes(b"\xff\xfe"), "cannot be read"),
         (lambda folder: _replace(folder, '"format": 1', '"format": 9'), "of format 9"),
-        (lambda folder: _replace(folder, '"width": 4', '"width": 8'), "expected float32"),
-        (lambda folder: _replace(folder, '"structural": 0.9', '"structural": 1e999'), "cannot be read|finite"),
+        (lambda folder: _replace(folder, '"width": 8', '"width": 16'), "expected float32"),
+        (lambda folder: _replace(folder, '"structural": 0.8', '"structural": 1e999'), "cannot be read|finite"),
         (lambda folder: _replace(folder, "mean_log_odds", "mode_log_odds"), "ring head"),
-        (lambda folder: _replace(folder, '"slope": 1.0', '"slope": -1.0'), "slope"),
+        (lambda folder: _replace(folder, '"slope": 0.8', '"slope": -0.8'), "slope"),
     ],
 )
 def test_a_damaged_bundle_is_refused(tmp_path: Path, damage: object, says: str) -> None:
