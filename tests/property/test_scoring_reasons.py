@@ -13,6 +13,7 @@ from support.journal import EVENT_NUMBERS, SMALL_POLICY, SMALL_RULES, Source, ar
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import HotGraph
+from fraudgraph.graph.interning import key_halves, look_up_keys
 from fraudgraph.graph.links import find_slot, remove_link
 from fraudgraph.scoring.gnn.features import head_features
 from fraudgraph.scoring.gnn.feed import network_graph
@@ -42,9 +43,10 @@ def log_odds(graph: HotGraph, user: int, as_of_ms: int) -> float:
 def without(graph: HotGraph, user: int, part: Part) -> HotGraph:
     """Returns a copy of the graph in which a user never used an identifier."""
     other = copy.deepcopy(graph)
-    slot = int(find_slot(other.links, user, part.other))
-    remove_link(other.links, other.users.links, other.idents.links, slot)
-    other.idents.degree[part.other] -= 1
+    assert isinstance(part.other, bytes)
+    ident = int(look_up_keys(graph.keys, key_halves([part.other]))[0])
+    remove_link(other.links, other.users.links, other.idents.links, int(find_slot(other.links, user, ident)))
+    other.idents.degree[ident] -= 1
     return other
 
 
