@@ -4,7 +4,7 @@ TOOLS  := .tools
 UV     := $(TOOLS)/bin/uv
 BIN    := .venv/bin
 
-.PHONY: setup lock demo test lint bench clean
+.PHONY: setup lock demo test lint bench soak clean
 .DEFAULT_GOAL := test
 
 setup: .venv/.ready
@@ -50,6 +50,10 @@ test: lint
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# The crash matrix and the kills in full; about an hour on two cores.
+soak: setup
+	FRAUDGRAPH_TEST_SEEDS=40 FRAUDGRAPH_TEST_KILLS=500 $(BIN)/python -m pytest -q -s --durations=10 tests/simulation/test_daemon_crash.py tests/simulation/test_stores_crash.py tests/integration/test_cli_daemon.py
 
 clean:
 	rm -rf .venv $(TOOLS) .coverage* demo-out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -24,7 +25,9 @@ from fraudgraph.testing.canonical import GraphView, graph_view, rings_view
 
 TOPIC = "shop-events"
 PARTITIONS = 3
-KILLS = 6
+KILLS = int(os.environ.get("FRAUDGRAPH_TEST_KILLS", "6"))
+"""`make soak` kills 500 times; then each life is shorter, so that the world lasts."""
+BATCH, COMMITS_MAX = (40, 7) if KILLS < 20 else (8, 2)
 KEY = {"FRAUDGRAPH_KEY": "5e" * 32}
 LIMIT_S = 120.0
 
@@ -34,6 +37,7 @@ def options(server: KafkaServer, store: Path, *, batch: int) -> list[str]:
         *("--store", f"sqlite:///{store}"),
         *("--set", f"kafka.bootstrap={server.bootstrap}"),
         *("--set", f"ingest.batch_events={batch}"),
+        *("--set", f"daemon.batch_events_max={batch}"),
         *("--set", "logging.level=info"),
     ]
 
@@ -41,7 +45,10 @@ def options(server: KafkaServer, store: Path, *, batch: int) -> list[str]:
 def start(server: KafkaServer, store: Path, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as err:
         return subprocess.Popen(
-            command(["daemon", *options(server, store, batch=40)]), stderr=err, env=environment(KEY), cwd=store.parent
+            command(["daemon", *options(server, store, batch=BATCH)]),
+            stderr=err,
+            env=environment(KEY),
+            cwd=store.parent,
         )
 
 
@@ -108,7 +115,7 @@ def test_kills_of_daemon_and_broker_leave_the_store_of_a_clean_run(tmp_path: Pat
 
         for kill in range(KILLS):
             daemon, before = start(server, store, log), commits(store)
-            wanted = before + chance.randrange(1, 8)
+            wanted = before + chance.randint(1, COMMITS_MAX)
             wait_for(lambda wanted=wanted: commits(store) >= wanted, daemon, log)  # type: ignore[misc]  # bound early
             time.sleep(chance.uniform(0, 0.02))
             if kill == 2:
@@ -122,6 +129,7 @@ def test_kills_of_daemon_and_broker_leave_the_store_of_a_clean_run(tmp_path: Pat
             daemon.wait()
         middle = positions(store)
         assert sum(middle.values()) < len(world), "the kills came after the end: make the world larger"
+        print(f"{KILLS} kills of the daemon, 1 of the broker, in {commits(store):,} commits")
 
         daemon = start(server, store, log)
         wait_for(lambda: positions(store) == positions(clean), daemon, log)

@@ -191,6 +191,33 @@ def test_acknowledged_positions_are_shown_as_offsets_of_the_group(cluster: Clust
         assert consumer.committed(TopicPartition(topic, 0)) == 2
 
 
+def test_what_is_read_through_is_known_only_from_the_brokers(tmp_path: Path) -> None:
+    with running(tmp_path / "kafka") as server:
+        cluster = Cluster(server.bootstrap)
+        cluster.make("events", partitions=2)
+        cluster.send("events", [b"a", b"b"])  # all in partition 0
+        producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, transactional_id="t", acks="all")
+        with closing(producer):
+            producer.init_transactions()
+            producer.begin_transaction()
+            producer.send("events", b"c", partition=0)
+            producer.flush()
+            producer.commit_transaction()
+        with reading(cluster, "events") as stream:
+            assert set(stream.read_through().values()) == {0}, "one is empty, and one has records"
+            assert read(stream, 2, each=2) == [b"a", b"b"]
+            assert len(stream.read_through()) == 1
+            assert read(stream, 1) == [b"c"]
+            assert sorted(stream.read_through().values()) == [0, 3]  # a marker stands behind the last record
+            assert set(stream.lags()) == set(stream.read_through())
+            cluster.send("events", [b"d"])
+            assert len(stream.read_through()) == 1
+            assert read(stream, 1) == [b"d"]
+            server.stop()
+            assert stream.read_through() == {}
+            server.start()
+
+
 def test_a_killed_broker_is_waited_for_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     with running(tmp_path / "kafka") as server:
         cluster = Cluster(server.bootstrap)

@@ -72,6 +72,7 @@ def assert_as_clean(clean: Clean, path: Path, mailbox: Mailbox) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_crash_at_any_point_leaves_what_a_clean_run_leaves(clean: Clean, tmp_path: Path, point: str) -> None:
+    total = 0
     for seed in range(SEEDS):
         rng = random.Random(f"{point} {seed}")
         path, faults = tmp_path / f"{seed}.db", Faults()
@@ -93,6 +94,8 @@ def test_a_crash_at_any_point_leaves_what_a_clean_run_leaves(clean: Clean, tmp_p
             raise AssertionError("it never came to an end")
         assert crashes >= 1, "the fault did not happen"
         assert_as_clean(clean, path, mailbox)
+        total += crashes
+    print(f"{point}: {SEEDS} seeds, {total} crashes")
 
 
 @pytest.mark.parametrize("point", STORE_POINTS)
