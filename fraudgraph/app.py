@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fraudgraph.daemon import Daemon
     from fraudgraph.delivery import Courier
     from fraudgraph.engine import Engine
-    from fraudgraph.events.batch import DecodedBatch
     from fraudgraph.events.decoder import Decoder
     from fraudgraph.events.keys import KeyRing
     from fraudgraph.events.pseudonyms import Pseudonymiser
@@ -57,7 +56,25 @@ def open_reader(settings: Settings) -> StoreReader:
     """
     from fraudgraph.stores.url import open_reader as open_by_url
 
-    return open_by_url(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))
+    return open_by_url(
+        settings.store.url,
+        settings.links,
+        settings.priority,
+        _neo4j_options(settings),
+        warmup_days=settings.rings.warmup_days,
+    )
+
+
+def _open_store(url: str, settings: Settings) -> Store:
+    from fraudgraph.stores.url import open_store
+
+    return open_store(
+        url,
+        settings.links,
+        settings.priority,
+        _neo4j_options(settings),
+        warmup_days=settings.rings.warmup_days,
+    )
 
 
 def key_file(settings: Settings) -> Path:
@@ -395,12 +412,10 @@ def record_command(settings: Settings, command: Command, environment: Mapping[st
     """
     import msgspec
 
-    from fraudgraph.stores.url import open_store
-
     with closing(open_reader(settings)) as reader, _alone(settings) as nobody_else:
         if nobody_else:
             _bound_pseudonymiser(read_keys(settings, environment), reader)
-    with closing(open_store(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))) as store:
+    with closing(_open_store(settings.store.url, settings)) as store:
         return store.record_command(msgspec.json.encode(command))
 
 
@@ -482,9 +497,7 @@ def migrate(settings: Settings, url: str) -> Copied:
 
 def _copy_to(settings: Settings, source: StoreReader, url: str) -> Copied:
     from fraudgraph.stores.copy import copy_store
-    from fraudgraph.stores.url import open_store
-
-    with closing(open_store(url, settings.links, settings.priority, _neo4j_options(settings))) as target:
+    with closing(_open_store(url, settings)) as target:
         return copy_store(source, target)
 
 
@@ -575,6 +588,7 @@ def make_engine(settings: Settings) -> Engine:
         second_reader=settings.cases.second_reader,
         min_users=settings.rings.min_users,
         max_users=settings.rings.max_users,
+        max_strangers=settings.rings.max_strangers,
         warmup_days=settings.rings.warmup_days,
     )
     return Engine(
@@ -623,38 +637,6 @@ def make_picker(settings: Settings, environment: Mapping[str, str] = os.environ)
     return None if client is None else QueryPicker(client)
 
 
-def restored_engine(settings: Settings, environment: Mapping[str, str] = os.environ) -> tuple[Engine, Decoder]:
-    """Returns an engine as of the store's last commit, to be asked and not to be fed, and what decodes events for it.
-
-    Raises:
-        ConfigurationError: the key or the link policy is not the store's, or a bundle cannot be used.
-        DependencyError, StoreError: the store is not there or cannot be read.
-    """
-    with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
-        _bound_pseudonymiser(read_keys(settings, environment), reader)
-    with _open_writer(settings, environment) as writer:
-        engine = make_engine(settings)
-        engine.restore(writer.store.load())
-        return engine, make_decoder(settings, writer.keys)
-
-
-def decode_one(decoder: Decoder, body: bytes) -> DecodedBatch:
-    """Returns one event, given as JSON.
-
-    Raises:
-        UsageError: it is none; the message says why, without its values.
-    """
-    from fraudgraph.errors import UsageError
-    from fraudgraph.streams.port import RawBatch
-
-    batch = decoder.decode(RawBatch([body], ["asked"], [0], [0], [1]))
-    for letter in batch.dead_letters:
-        raise UsageError(
-            f"that is no event ({letter.reason.code}: {letter.detail})", do="`fraudgraph schema` says what one is."
-        )
-    return batch
-
-
 @dataclass(frozen=True, slots=True)
 class _Writer:
     store: Store
@@ -667,9 +649,7 @@ def _open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator
     """Opens the store for writing, under its own key; only a new store gets a new key."""
     from fraudgraph.events.keys import load_key
     from fraudgraph.events.pseudonyms import Pseudonymiser
-    from fraudgraph.stores.url import open_store
-
-    with closing(open_store(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))) as store:
+    with closing(_open_store(settings.store.url, settings)) as store:
         file = key_file(settings)
         if store.meta()["key_id"]:
             keys, made = read_keys(settings, environment), False

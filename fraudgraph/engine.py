@@ -45,9 +45,11 @@ class EngineRules:
     Attributes:
         min_users: fewer users that hold together are no ring.
         max_users: more are cut into communities.
+        max_strangers: an account that alone ties more than so many groups to a ring ties none of them.
         warmup_days: so long after its first event a stream without sign-ups shows everybody for the first time.
         score_epsilon: a member's probability that moved less is not written again.
         second_reader: a confirmed verdict counts only once a second author says the same.
+        pull_degree: accounts with more transfers than this are pulled from by the network (`scoring.gnn.engine`).
         rescored_rings: the most rings of a commit that are scored again because another model scored them last.
     """
 
@@ -57,10 +59,12 @@ class EngineRules:
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     min_users: int = 3
     max_users: int = 200
+    max_strangers: int = 3
     warmup_days: int = 14
     score_epsilon: float = 0.01
     second_reader: bool = False
     rescored_rings: int = 256
+    pull_degree: int = 512
 
 
 @dataclass(slots=True)
@@ -101,7 +105,15 @@ class Engine:
         self.rules = rules
         self.graph = HotGraph(policy, rules.limits)
         line = rules.alerts.min_probability
-        self.serving = Serving(scorer, self.graph, bundle=bundle, library=library, shadow=shadow, line=line)
+        self.serving = Serving(
+            scorer,
+            self.graph,
+            bundle=bundle,
+            library=library,
+            shadow=shadow,
+            line=line,
+            pull_degree=rules.pull_degree,
+        )
         self.ties = Ties(policy)
         self.register = RingRegister(rules.min_users)
         self.cases = CaseBook(second_reader=rules.second_reader)
@@ -238,7 +250,8 @@ class Engine:
             nodes = np.concatenate((nodes, *(2 * team for team in self.register.members.values())))
         users = self.graph.users
         components = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
-        splitter = Splitter(self.graph, self.ties, bonds.apart, now_ms, self.rules.max_users)
+        splitter = Splitter(self.graph, self.ties, bonds.apart, now_ms, self.rules.max_users, self.rules.max_strangers)
+        splitter.look_at(components)
         moves = self.register.update(
             components,
             users.ring,

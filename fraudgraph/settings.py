@@ -133,6 +133,7 @@ class RingSettings:
 
     min_users: Annotated[int, Meta(ge=2)] = 3
     max_users: Annotated[int, Meta(ge=2)] = 200
+    max_strangers: Positive = 3
     warmup_days: Annotated[int, Meta(ge=0)] = 14
     largest_share_alarm: Fraction = 0.05
 

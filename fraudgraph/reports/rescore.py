@@ -11,7 +11,7 @@ from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.linking import linking
 from fraudgraph.rings.money import ring_money
-from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.rings.snapshot import UNKNOWN_MS, RingSnapshot
 from fraudgraph.scoring.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -77,16 +77,19 @@ def score_differences(snapshot: RingSnapshot, basis: Basis) -> list[str]:
     """Returns what the ring's score says, and its features, measured again from the snapshot, say otherwise.
 
     Contributions of the evidence are computed anew; that of the Isolation Forest, which knows the whole shop, is taken
-    as stored. The probability must then lie where the digits that were stored leave it. Whether members without a
-    sign-up count as new depends on whether anybody in the stream signed up, which only a ring with a sign-up shows:
-    otherwise either will do. Only for `SCORER`.
+    as stored. The probability must then lie where the digits that were stored leave it. A snapshot of before it noted
+    since when the stream shows beginnings leaves open whether members without a sign-up count as new: that depends on
+    whether anybody in the stream signed up, which only a ring with a sign-up shows, and otherwise either will do. Only
+    for `SCORER`.
     """
     from fraudgraph.rings.forest import NEVER
     from fraudgraph.rings.measure import Watch
     from fraudgraph.rings.remeasure import remeasure
 
     settled_ms = basis.started_ms + basis.warmup_days * DAY_MS
-    births = (NEVER,) if any(user.signup_ms >= 0 for user in snapshot.users) else (NEVER, settled_ms)
+    births: tuple[int, ...] = (NEVER,) if any(user.signup_ms >= 0 for user in snapshot.users) else (NEVER, settled_ms)
+    if snapshot.births_ms != UNKNOWN_MS:
+        births, settled_ms = (snapshot.births_ms,), snapshot.links_ms
     found: list[str] = []
     for births_ms in births:
         watch: Watch = Watch(births_ms=births_ms, links_ms=settled_ms)

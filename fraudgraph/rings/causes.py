@@ -112,7 +112,7 @@ class Causes:
         return f"two accounts share {listed(kinds)}: together enough to tie"
 
     def _by_other_cut(self, team: I32) -> str:
-        said = self.splitter.cause_of(team) or self.splitter.size_of(team)
+        said = self.splitter.cause_of(team) or self.splitter.why_parted(team)
         if said:
             return said
         if not self.released.isdisjoint(team.tolist()):

@@ -1,4 +1,4 @@
-"""Users whom an analyst keeps apart: their component is cut where that costs the least strength."""
+"""How a component becomes rings: users whom an analyst keeps apart, strangers, and more than one ring may have."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudgraph.graph.hot import HotGraph
-from fraudgraph.graph.types import I32
+from fraudgraph.graph.types import I32, I64, Bool
+from fraudgraph.rings.components import Components
 from fraudgraph.rings.facts_words import count
 from fraudgraph.rings.network import tie_network, user_parts
 from fraudgraph.rings.partition import partition
+from fraudgraph.rings.strangers import reach_widely, without_strangers
 from fraudgraph.rings.ties import Ties
 
 
@@ -36,22 +38,37 @@ class Splitter:
     Args:
         apart: pairs of users, the lower id first -> the constraint that says so.
         max_users: more than so many are cut into communities.
+        max_strangers: an account that alone ties more than so many groups to a ring ties none of them.
     """
 
     def __init__(
-        self, graph: HotGraph, ties: Ties, apart: Mapping[tuple[int, int], str], now_ms: int, max_users: int
+        self,
+        graph: HotGraph,
+        ties: Ties,
+        apart: Mapping[tuple[int, int], str],
+        now_ms: int,
+        max_users: int,
+        max_strangers: int,
     ) -> None:
         self._graph = graph
         self._ties = ties
         self._apart = apart
         self._now_ms = now_ms
         self._max_users = max_users
+        self._max_strangers = max_strangers
+        self._wide: set[int] = set()
         self._cuts: list[Cut] = []
         self._oversized: list[frozenset[int]] = []
+        self._strangers: list[tuple[frozenset[int], int]] = []
+
+    def look_at(self, components: Components) -> None:
+        """Notes which components hold an account that may be tied to strangers; to be called before the others."""
+        wide = self._reach_widely(components.members, components.starts)
+        self._wide = set(components.members[components.starts[:-1][wide]].tolist())
 
     def torn(self, team: I32) -> bool:
-        """Returns whether a component holds a pair that must be apart."""
-        return bool(self._apart) and bool(self._pairs_in(team))
+        """Returns whether a component holds a pair that must be apart, or an account that may be tied to strangers."""
+        return int(team[0]) in self._wide or (bool(self._apart) and bool(self._pairs_in(team)))
 
     def split(self, team: I32) -> list[I32]:
         """Returns the parts of a component that is torn or too large."""
@@ -61,9 +78,25 @@ class Splitter:
         if self._apart and (pairs := self._pairs_in(team)):
             parts, cuts = cut_apart(self._graph, self._ties, team, pairs, self._now_ms)
             self._cuts += cuts
+        if int(team[0]) in self._wide:
+            parts = [piece for part in parts for piece in self._without_strangers(part)]
         return [
             piece for part in parts for piece in partition(self._graph, self._ties, part, self._now_ms, self._max_users)
         ]
+
+    def _without_strangers(self, part: I32) -> list[I32]:
+        if not self._reach_widely(part, np.array([0, len(part)], np.int64))[0]:
+            return [part]
+        pieces = without_strangers(self._graph, self._ties, part, self._now_ms, self._max_strangers)
+        if len(pieces) > 1:
+            self._strangers.append((frozenset(part.tolist()), len(pieces) - 1))
+        return pieces
+
+    def _reach_widely(self, members: I32, starts: I64) -> Bool:
+        graph = self._graph
+        return reach_widely(
+            graph.users.links, graph.links, graph.idents, members, starts, self._now_ms, self._max_strangers
+        )
 
     def cause_of(self, team: I32 | None) -> str:
         """Returns what constraint cut users off from these ones in this commit, in a clause; "" where none did."""
@@ -76,10 +109,14 @@ class Splitter:
             if not here.isdisjoint(cut.pair)
         )
 
-    def size_of(self, team: I32) -> str:
-        """Returns that the component of users was too large to be one ring in this commit, in a clause; else ""."""
+    def why_parted(self, team: I32) -> str:
+        """Returns why users who hold together are in several rings since this commit, in a clause; else ""."""
+        here = team.tolist()
+        for component, groups in self._strangers:
+            if not component.isdisjoint(here):
+                return f"{count(groups, 'group')} of strangers hang on single accounts that use what is theirs"
         for component in self._oversized:
-            if not component.isdisjoint(team.tolist()):
+            if not component.isdisjoint(here):
                 return f"their component of {count(len(component), 'account')} is cut into communities"
         return ""
 

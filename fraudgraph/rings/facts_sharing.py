@@ -68,9 +68,12 @@ def _outside(i: Identifier) -> str:
 def device_farms(view: RingView) -> Iterator[Draft]:
     """One device that many accounts began to use in short succession."""
     for i in view.shared:
-        if i.kind is not EntityKind.DEVICE or i.hub or len(i.links) < FARM_USERS:
+        if i.kind is not EntityKind.DEVICE or i.hub:
             continue
-        starts = [x.first_ms for x in i.links]
+        began = view.beginnings(i)
+        if len(began) < FARM_USERS:
+            continue
+        starts = [x.first_ms for x in began]
         gap = median(gaps(starts))
         if gap > FARM_GAP_MS:
             continue
@@ -87,7 +90,7 @@ def device_farms(view: RingView) -> Iterator[Draft]:
                 "first_ms": starts[0],
                 "last_ms": starts[-1],
                 "median_gap_ms": gap,
-                "user_ids": i.user_ids,
+                "user_ids": tuple(x.user_id for x in began),
             },
         )
 

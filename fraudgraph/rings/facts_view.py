@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.rings.snapshot import RingSnapshot, SnapshotLink, SnapshotUser
+from fraudgraph.rings.snapshot import UNKNOWN_MS, RingSnapshot, SnapshotLink, SnapshotUser
 
 PREFIX: dict[EntityKind, str] = {
     EntityKind.DEVICE: "D",
@@ -125,13 +125,24 @@ class RingView:
 
     @property
     def newcomers(self) -> list[SnapshotUser]:
-        """Members of whom the stream may show the beginning, by user id.
+        """Members who are new accounts, as the score counts them, by user id.
 
-        Where a member signed up in the stream, those who did not were there before it, and first seen in it says
-        nothing of them. In a ring without any sign-up that cannot be told, and all are returned.
+        Where a snapshot does not say since when the stream shows beginnings: those who signed up in it, if any did,
+        and all otherwise.
         """
+        births_ms = self.snapshot.births_ms
+        if births_ms != UNKNOWN_MS:
+            return [user for user in self.users.values() if user.signup_ms >= 0 or user.first_ms >= births_ms]
         signed_up = [user for user in self.users.values() if user.signup_ms >= 0]
         return signed_up or list(self.users.values())
+
+    def beginnings(self, identifier: Identifier) -> tuple[SnapshotLink, ...]:
+        """Returns the links of an identifier that began while the stream was watching, earliest first."""
+        links_ms = self.snapshot.links_ms
+        if links_ms == UNKNOWN_MS:
+            return identifier.links
+        new = {user.user_id for user in self.newcomers}
+        return tuple(link for link in identifier.links if link.first_ms >= links_ms or link.user_id in new)
 
     def age_ms(self, user_id: str, at_ms: int) -> int:
         """Returns how long the shop has known a member at that time; negative before it did."""

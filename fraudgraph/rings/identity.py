@@ -95,7 +95,14 @@ class RingRegister:
             self._reassign(teams, user_ring, name_of, moves)
         return moves
 
-    def _reassign(self, teams: list[I32], user_ring: I32, name_of: Callable[[int], str], moves: RingMoves) -> None:
+    def _reassign(self, parts: list[I32], user_ring: I32, name_of: Callable[[int], str], moves: RingMoves) -> None:
+        teams = []
+        for team in parts:
+            serial = int(user_ring[team[0]])
+            if serial >= 0 and self.sizes[serial] == len(team) and (user_ring[team] == serial).all():
+                moves.alive[serial] = team
+            else:
+                teams.append(team)
         large = [team for team in teams if len(team) >= self._min_users]
         before = {int(serial) for team in teams for serial in np.unique(user_ring[team]) if serial >= 0}
         named = sorted(large, key=lambda team: min(name_of(int(user)) for user in team))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fraudgraph.events.kinds import EntityKind
+
+UNKNOWN_MS: Final = -1
+NEVER_MS: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,10 @@ class RingSnapshot:
         transfers: between members; `sent_outside`: what members sent to anybody else.
         together: pairs of members, in the order of their ids, whom an analyst tied, with the constraint that says so.
         past: rings with a verdict that this one looks like, the most alike first.
+        births_ms: who was first seen at or after it is a new account, whether or not they signed up; `NEVER_MS` where
+            accounts sign up in the stream, and `UNKNOWN_MS` in a snapshot of before this was noted.
+        links_ms: a use of an identifier that began at or after it began then, rather than being there before the
+            stream; `UNKNOWN_MS` as above.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
@@ -151,6 +159,8 @@ class RingSnapshot:
     sent_outside: tuple[SnapshotSent, ...] = ()
     together: tuple[tuple[str, str, str], ...] = ()
     past: tuple[PastRing, ...] = ()
+    births_ms: int = UNKNOWN_MS
+    links_ms: int = UNKNOWN_MS
     contributions: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from fraudgraph.events.kinds import EntityKind, EventType, Status
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.linking import linking
 from fraudgraph.rings.snapshot import (
+    NEVER_MS,
+    UNKNOWN_MS,
     PastRing,
     RingSnapshot,
     SnapshotLink,
@@ -42,6 +44,7 @@ class Lens:
         as_of_ms: the watermark of the commit that is read.
         benign: pseudonyms of identifiers that tie nobody by an analyst's word -> the constraint that says so.
         together: pairs of user ids that an analyst tied, with the constraint that says so.
+        births_ms, links_ms: since when the stream shows beginnings, as of a `RingSnapshot`.
     """
 
     policy: LinkPolicy
@@ -49,6 +52,19 @@ class Lens:
     as_of_ms: int
     benign: Mapping[bytes, str] = field(default_factory=dict)
     together: tuple[tuple[str, str, str], ...] = ()
+    births_ms: int = UNKNOWN_MS
+    links_ms: int = UNKNOWN_MS
+
+    def watching(self, started_ms: int | None, warmup_days: int, *, signups: bool) -> Lens:
+        """Returns the lens of a stream that began then, as the engine sees it.
+
+        Args:
+            started_ms: None before its first event.
+            warmup_days: so long after it a stream without sign-ups shows everybody for the first time.
+            signups: whether a living account signed up in the stream.
+        """
+        settled_ms = (started_ms or 0) + warmup_days * DAY_MS
+        return replace(self, births_ms=NEVER_MS if signups else settled_ms, links_ms=settled_ms)
 
     def constrained(self, constraints: Iterable[Constraint]) -> Lens:
         """Returns the lens under the constraints that are in force."""
@@ -143,6 +159,8 @@ class Lens:
             ),
             sent_outside=tuple(sorted(sent_outside, key=lambda sent: (sent.user_id, sent.currency))),
             lineage=tuple(lineage),
+            births_ms=self.births_ms,
+            links_ms=self.links_ms,
             identifiers=ring.identifiers,
             contributions=dict(ring.contributions),
             versions={

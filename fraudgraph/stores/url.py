@@ -60,13 +60,18 @@ def local_file(url: str, folder: Path) -> Path:
 
 
 def open_reader(
-    url: str, policy: LinkPolicy, priority: PriorityRules, neo4j: Neo4jOptions = _NO_OPTIONS
+    url: str,
+    policy: LinkPolicy,
+    priority: PriorityRules,
+    neo4j: Neo4jOptions = _NO_OPTIONS,
+    *,
+    warmup_days: int = 14,
 ) -> StoreReader:
     """Opens the store for reading.
 
     Args:
         url: which store.
-        policy, priority: as the readers take them.
+        policy, priority, warmup_days: as the readers take them.
         neo4j: what the URL of such a store does not say.
 
     Raises:
@@ -77,17 +82,24 @@ def open_reader(
     if is_neo4j(url):
         from fraudgraph.stores.neo4j.reader import Neo4jReader
 
-        return Neo4jReader(parse_url(url), neo4j, policy, priority)
+        return Neo4jReader(parse_url(url), neo4j, policy, priority, warmup_days=warmup_days)
     from fraudgraph.stores.sqlite.reader import SqliteReader
 
-    return SqliteReader(sqlite_path(url), policy, priority)
+    return SqliteReader(sqlite_path(url), policy, priority, warmup_days=warmup_days)
 
 
-def open_store(url: str, policy: LinkPolicy, priority: PriorityRules, neo4j: Neo4jOptions = _NO_OPTIONS) -> Store:
+def open_store(
+    url: str,
+    policy: LinkPolicy,
+    priority: PriorityRules,
+    neo4j: Neo4jOptions = _NO_OPTIONS,
+    *,
+    warmup_days: int = 14,
+) -> Store:
     """Opens the store for writing, and makes it where there is none.
 
     Args:
-        url, policy, priority, neo4j: as of `open_reader`.
+        url, policy, priority, neo4j, warmup_days: as of `open_reader`.
 
     Raises:
         ConfigurationError: an unknown scheme, or a file that is not a store.
@@ -97,10 +109,10 @@ def open_store(url: str, policy: LinkPolicy, priority: PriorityRules, neo4j: Neo
     if is_neo4j(url):
         from fraudgraph.stores.neo4j.store import Neo4jStore
 
-        return Neo4jStore(parse_url(url), neo4j, policy, priority)
+        return Neo4jStore(parse_url(url), neo4j, policy, priority, warmup_days=warmup_days)
     from fraudgraph.stores.sqlite.store import SqliteStore
 
-    return SqliteStore(sqlite_path(url), policy, priority)
+    return SqliteStore(sqlite_path(url), policy, priority, warmup_days=warmup_days)
 
 
 @contextmanager

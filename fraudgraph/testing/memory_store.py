@@ -108,10 +108,13 @@ class MemoryStore:
         file: shared by several stores to play several processes.
     """
 
-    def __init__(self, policy: LinkPolicy, priority: PriorityRules, file: MemoryFile | None = None) -> None:
+    def __init__(
+        self, policy: LinkPolicy, priority: PriorityRules, file: MemoryFile | None = None, *, warmup_days: int = 14
+    ) -> None:
         self.file = MemoryFile() if file is None else file
         self._policy = policy
         self._priority = priority
+        self._warmup_days = warmup_days
         self._epoch: int | None = None
 
     def claim(self) -> int:
@@ -433,8 +436,10 @@ class MemoryStore:
         """Does nothing: there is nothing to release."""
 
     def _lens(self) -> Lens:
-        lens = Lens(self._policy, self._priority, self.file.tables.watermark_ms)
-        return lens.constrained(self.file.tables.constraints.values())
+        tables = self.file.tables
+        lens = Lens(self._policy, self._priority, tables.watermark_ms).constrained(tables.constraints.values())
+        signups = any(user["signup_ms"] >= 0 for user in tables.users.values())
+        return lens.watching(tables.started_ms, self._warmup_days, signups=signups)
 
     def _live_links(self) -> list[Record]:
         lens = self._lens()

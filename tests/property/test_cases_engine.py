@@ -32,7 +32,7 @@ from fraudgraph.testing.canonical import graph_view, measures_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
 from fraudgraph.testing.memory_store import MemoryStore
 
-UNCUT = replace(SMALL_RULES, max_users=1000)
+UNCUT = replace(SMALL_RULES, max_users=1000, max_strangers=1000)
 events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=8, max_size=40).map(events_of)
 salts = st.integers(0, 2**32 - 1)
 

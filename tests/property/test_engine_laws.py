@@ -35,7 +35,7 @@ from fraudgraph.testing.canonical import GraphView, graph_view, measures_view, r
 from fraudgraph.testing.fakes import FakeScorer
 from fraudgraph.testing.memory_store import MemoryStore
 
-UNCUT = replace(SMALL_RULES, max_users=1000)
+UNCUT = replace(SMALL_RULES, max_users=1000, max_strangers=1000)
 
 events = st.lists(st.integers(0, EVENT_NUMBERS - 1), min_size=15, max_size=80).map(events_of).filter(is_settled)
 salts = st.integers(0, 2**32 - 1)
@@ -337,4 +337,7 @@ def test_what_is_stored_of_a_ring_is_so_now(happenings: list[Happening], salt: i
                 engine.graph, members, np.array([0, len(members)]), scores.probability, engine.ties.tables.weak
             )
             assert members.tolist() == engine.register.members[serial].tolist()
+            snapshot = store.snapshot(row.ring_id)
+            assert snapshot is not None
+            assert (snapshot.births_ms, snapshot.links_ms) == engine.watch
             assert np.abs(chances - stored).max() < SMALL_RULES.score_epsilon + 1e-4

@@ -7,6 +7,7 @@ import io
 import random
 import zipfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from fraudgraph.errors import ConfigurationError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.reports.dossier import CONFIG, MANIFEST, REPORT, SNAPSHOT, TEXT, pack, verify
 from fraudgraph.reports.rescore import Basis
-from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.rings.facts import facts
+from fraudgraph.rings.features import FEATURE_INDEX
+from fraudgraph.rings.measure import Watch
+from fraudgraph.rings.remeasure import remeasure
+from fraudgraph.rings.snapshot import UNKNOWN_MS, RingSnapshot
 from fraudgraph.scoring.calibration import load_calibration
 from fraudgraph.scoring.evidence import EvidenceRules
 from fraudgraph.stores.url import open_reader
@@ -220,3 +225,25 @@ def test_evidence_kept_with_a_decision_holds_too(world: World, tmp_path: Path) -
     now = fraudgraph("rings", "dossier", ring, "--out", file, "--store", world.url)
     assert now.code == 0
     assert fraudgraph("verify", file).code == 0
+
+
+def test_facts_and_score_agree_on_who_is_new(world: World) -> None:
+    shown = 0
+    for ring in world.rings:
+        features, _ = remeasure(ring, LinkPolicy(), Watch(births_ms=ring.births_ms, links_ms=ring.links_ms))
+        bursts = {24: features[0, FEATURE_INDEX["burst_day"]], 168: features[0, FEATURE_INDEX["burst_week"]]}
+        for fact in facts(ring):
+            if fact.kind == "burst":
+                shown += 1
+                assert fact.fields["members"] == round(bursts[fact.fields["window_hours"]] * len(ring.users))
+    assert shown
+
+
+def test_a_dossier_of_before_beginnings_were_noted_verifies(world: World) -> None:
+    for ring in world.rings[:10]:
+        old = replace(ring, births_ms=UNKNOWN_MS, links_ms=UNKNOWN_MS)
+        files = files_of(world.pack(old))
+        snapshot = msgspec.json.decode(files[SNAPSHOT])
+        del snapshot["births_ms"], snapshot["links_ms"]
+        files[SNAPSHOT] = msgspec.json.encode(snapshot)
+        assert verify(zipped(files, rehash=True)).differences == ()

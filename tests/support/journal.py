@@ -42,6 +42,7 @@ SMALL_RULES = EngineRules(
     limits=GraphLimits(user_days=9, order_days=5, transfer_days=7),
     min_users=3,
     max_users=6,
+    max_strangers=2,
 )
 
 

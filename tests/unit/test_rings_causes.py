@@ -34,7 +34,7 @@ from fraudgraph.rings.identity import ring_name
 from fraudgraph.stores.port import LineageRow
 from fraudgraph.testing.fakes import FakeScorer
 
-UNCUT = replace(SMALL_RULES, max_users=100)
+UNCUT = replace(SMALL_RULES, max_users=100, max_strangers=100)
 DEVICE, CARD, ADDRESS, IP = EntityKind.DEVICE, EntityKind.CARD, EntityKind.ADDRESS, EntityKind.IP
 
 

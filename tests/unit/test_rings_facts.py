@@ -17,7 +17,7 @@ from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, duration, listed, money, of, parts, plural, rfc3339
 from fraudgraph.rings.fingerprint import fingerprint, with_past
-from fraudgraph.rings.snapshot import PastRing, RingSnapshot
+from fraudgraph.rings.snapshot import NEVER_MS, PastRing, RingSnapshot
 
 
 def only(snapshot: RingSnapshot, kind: str) -> Fact:
@@ -321,3 +321,19 @@ def test_times() -> None:
     assert duration(DAY) == "24 hours"
     assert duration(400 * DAY) == "13 months"
     assert duration(800 * DAY) == "2 years"
+
+
+def test_beginnings_are_those_that_the_score_counts() -> None:
+    """What was there before the stream, or in its first days, only seems to begin."""
+    ring = fake_accounts(6)
+    kinds = {"burst", "quick-spending", "device-farm"}
+    assert kinds <= {f.kind for f in facts(ring)}
+    first_ms, last_ms = min(u.first_ms for u in ring.users), max(u.first_ms for u in ring.users)
+    signed_up = replace(ring, users=tuple(replace(u, signup_ms=u.first_ms) for u in ring.users))
+    silent = replace(ring, users=tuple(replace(u, signup_ms=-1) for u in ring.users))
+    watched = {"births_ms": first_ms, "links_ms": first_ms}
+    late = {"births_ms": last_ms + 1, "links_ms": max(x.first_ms for x in ring.links) + 1}
+    assert kinds <= {f.kind for f in facts(replace(silent, **watched))}
+    assert kinds <= {f.kind for f in facts(replace(signed_up, **late | {"births_ms": NEVER_MS}))}
+    assert not kinds & {f.kind for f in facts(replace(silent, **late))}
+    assert not kinds & {f.kind for f in facts(replace(silent, **late | {"births_ms": NEVER_MS}))}

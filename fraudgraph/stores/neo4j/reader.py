@@ -132,11 +132,14 @@ class Neo4jReader:
         options: Neo4jOptions,
         policy: LinkPolicy,
         priority: PriorityRules,
+        *,
+        warmup_days: int = 14,
     ) -> None:
         self._address = address
         self._options = options
         self._policy = policy
         self._priority = priority
+        self._warmup_days = warmup_days
         self._space = Space(address.space)
         self._driver = connect(address, options)
         try:
@@ -260,7 +263,7 @@ class Neo4jReader:
                     f"the store was written under link policy {bound}, and the settings say {lens.policy.hash}",
                     do="Use the settings that the store was written with, or rebuild the store.",
                 )
-            return read_snapshot(tx, self._space, lens, ring_id)
+            return read_snapshot(tx, self._space, lens, ring_id, self._warmup_days)
 
         return self._read_whole(read)
 

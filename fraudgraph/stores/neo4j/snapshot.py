@@ -20,6 +20,7 @@ from fraudgraph.stores.neo4j.cases import read_constraints, read_past
 from fraudgraph.stores.neo4j.model import Space, for_identifiers, for_sends
 from fraudgraph.stores.neo4j.rows import ring_from
 from fraudgraph.stores.neo4j.schema import SCHEMA_VERSION
+from fraudgraph.stores.neo4j.state import read_state
 from fraudgraph.stores.port import USER_COLUMNS
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ _RING: Final = "MATCH (r:Ring {space: $space, ring_id: $ring_id}) RETURN r"
 _STEPS: Final = """
     MATCH (s:Step) WHERE s.ring_id = $ring_id AND s.number >= $first AND s.number < $end
     RETURN s ORDER BY s.number"""
+_SIGNUPS: Final = """
+    MATCH (u:User) WHERE u.number >= $first AND u.number < $end AND u.signup_ms >= 0
+    RETURN u.number LIMIT 1"""
 _POSITIONS: Final = """
     MATCH (p:Partition) WHERE p.space = $space AND p.name IS NOT NULL AND p.position IS NOT NULL
     RETURN p.name AS name, p.position AS position"""
@@ -86,13 +90,17 @@ def read_positions(tx: ManagedTransaction, space: Space) -> dict[str, int]:
     return {row["name"]: row["position"] for row in tx.run(_POSITIONS, space.bounds)}
 
 
-def read_snapshot(tx: ManagedTransaction, space: Space, lens: Lens, ring_id: str) -> RingSnapshot | None:
+def read_snapshot(
+    tx: ManagedTransaction, space: Space, lens: Lens, ring_id: str, warmup_days: int = 14
+) -> RingSnapshot | None:
     """Returns the ring with all its evidence, or None where there is no such ring."""
     parameters = {**space.bounds, "ring_id": ring_id}
     found = tx.run(_RING, parameters).single()
     if found is None:
         return None
-    lens = lens.constrained(read_constraints(tx, space))
+    signups = tx.run(_SIGNUPS, space.bounds).single() is not None
+    started_ms = read_state(tx, space).started_ms
+    lens = lens.constrained(read_constraints(tx, space)).watching(started_ms, warmup_days, signups=signups)
     ring = lens.snapshot(
         ring_from(found["r"]),
         users=list(_users(tx, parameters)),

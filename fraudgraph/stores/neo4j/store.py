@@ -83,9 +83,10 @@ class Neo4jStore(Neo4jReader):
         policy: LinkPolicy,
         priority: PriorityRules,
         *,
+        warmup_days: int = 14,
         on_load: Callable[[int, int], None] | None = None,
     ) -> None:
-        super().__init__(address, options, policy, priority)
+        super().__init__(address, options, policy, priority, warmup_days=warmup_days)
         self._on_load = on_load
         self._epoch: int | None = None
         self._marks = Marks()
@@ -203,7 +204,7 @@ class Neo4jStore(Neo4jReader):
     def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
         lens = self.lens(state.watermark_ms)
         kept = [
-            (decision, json_text(read_snapshot(tx, self._space, lens, ring_id)))
+            (decision, json_text(read_snapshot(tx, self._space, lens, ring_id, self._warmup_days)))
             for decision, ring_id in delta.frozen.items()
         ]
         prints = [print for each in delta.decisions if (print := self._fingerprint(tx, each, state)) is not None]
@@ -218,7 +219,9 @@ class Neo4jStore(Neo4jReader):
         """Returns (decision id, its ring's shape as JSON) as of the last commit."""
         if not has_verdict(decision):
             return None
-        ring: RingSnapshot | None = read_snapshot(tx, self._space, self.lens(state.watermark_ms), decision.ring_id)
+        ring: RingSnapshot | None = read_snapshot(
+            tx, self._space, self.lens(state.watermark_ms), decision.ring_id, self._warmup_days
+        )
         if ring is None or not ring.users:
             return None
 

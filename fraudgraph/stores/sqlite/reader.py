@@ -76,6 +76,7 @@ class SqliteReader:
         path: the store's file.
         policy: the link policy that the store was written under.
         priority: the rules of the queue.
+        warmup_days: so long after its first event a stream without sign-ups shows everybody for the first time.
         connect: opens the file.
 
     Raises:
@@ -90,11 +91,13 @@ class SqliteReader:
         policy: LinkPolicy,
         priority: PriorityRules,
         *,
+        warmup_days: int = 14,
         connect: Callable[[Path], sqlite3.Connection] = connect_reader,
     ) -> None:
         self._path = Path(path)
         self._policy = policy
         self._priority = priority
+        self._warmup_days = warmup_days
         self._db = connect(self._path)
 
     @contextmanager
@@ -174,7 +177,7 @@ class SqliteReader:
                     f"the store was written under link policy {bound}, and the settings say {lens.policy.hash}",
                     do="Use the settings that the store was written with, or rebuild the store.",
                 )
-            return read_snapshot(db, lens, ring_id)
+            return read_snapshot(db, lens, ring_id, self._warmup_days)
 
     def find(self, kind: EntityKind, key: str | bytes) -> Entity | None:
         """Returns an entity by user id or pseudonym; a pseudonym may be given in hex, as `Entity.key` is."""

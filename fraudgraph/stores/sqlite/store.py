@@ -47,9 +47,10 @@ class SqliteStore(SqliteReader):
         policy: LinkPolicy,
         priority: PriorityRules,
         *,
+        warmup_days: int = 14,
         connect: Callable[[Path], sqlite3.Connection] = connect_writer,
     ) -> None:
-        super().__init__(path, policy, priority, connect=connect)
+        super().__init__(path, policy, priority, warmup_days=warmup_days, connect=connect)
         self._epoch: int | None = None
 
     @contextmanager
@@ -200,4 +201,4 @@ class SqliteStore(SqliteReader):
 
     def _snapshot(self, ring_id: str) -> RingSnapshot | None:
         (watermark_ms,) = self._db.execute("SELECT watermark_ms FROM state").fetchone()
-        return read_snapshot(self._db, self.lens(watermark_ms), ring_id)
+        return read_snapshot(self._db, self.lens(watermark_ms), ring_id, self._warmup_days)
