@@ -15,7 +15,19 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import Bundle
 from training.gnn.dataset import Slice, Stream
 from training.gnn.measure import figures, metrics
-from training.gnn.recipe import Progress, Recipe, bundle_of, calibrate, head_of, saying, structural, teaching
+from training.gnn.recipe import (
+    STRUCTURAL_NAME,
+    Progress,
+    Recipe,
+    WorldPlan,
+    bundle_of,
+    calibrate,
+    head_of,
+    said_by,
+    saying,
+    structural,
+    teaching,
+)
 from training.gnn.train import train, user_logits
 from training.gnn.worlds import Draw, draw, draw_shop, replay_world
 from training.labels import maturity_ms
@@ -28,6 +40,10 @@ CAUTION = (
     "Its probabilities assume 1 % fraud among accounts and 2 % rings among candidates; yours may differ.",
 )
 
+ROLES = ("fit", "stop", "calibrate", "rings", "check")
+SHOPS = ("rings", "check")
+"""Roles whose worlds are drawn as shops, in which rings are judged; accounts are learnt from in the others."""
+
 
 def train_on_worlds(
     recipe: Recipe, *, progress: Progress, say: Callable[[str], None], checkpoint: Path | None = None
@@ -37,20 +53,8 @@ def train_on_worlds(
     Raises:
         UsageError: the worlds hold too little to learn from.
     """
-    plan = recipe.worlds
-    learn, shop = partial(draw, users=plan.users), partial(draw_shop, users=plan.shop_users)
-    draws = {
-        "fit": [learn(seed) for seed in _seeds(plan.fit)],
-        "stop": [learn(seed) for seed in _seeds(plan.stop)],
-        "calibrate": [learn(seed) for seed in _seeds(plan.calibrate)],
-        "rings": [shop(seed) for seed in _seeds(plan.rings)],
-        "check": [shop(seed) for seed in _seeds(plan.check)],
-    }
-    streams = {role: replay_all(of_role, role, plan.workers, progress) for role, of_role in draws.items()}
-    mature_ms = _maturity_ms(streams["fit"], draws["fit"])
-    for role in ("fit", "stop", "calibrate"):
-        for stream in streams[role]:
-            stream.aim(recipe.horizon_ms, mature_ms, keep_known=recipe.labels.keep_known)
+    draws = draws_of(recipe.worlds)
+    streams = replay_roles(recipe, ROLES, progress)
     fit = teaching(streams["fit"])
     trained = train(
         recipe.network, fit, teaching(streams["stop"]), folder=checkpoint, show=progress("training the network")
@@ -59,25 +63,39 @@ def train_on_worlds(
     logits = partial(user_logits, trained.model)
     calibration = calibrate(logits, teaching(streams["calibrate"]), recipe.calibration)
     head = head_of(logits, calibration, slices_of(streams["rings"]))
-    models = {"structural-1": structural, f"network-1/{recipe.name}": saying(logits, calibration, head)}
-    found = figures(
-        [[(piece, {name: of(piece) for name, of in models.items()}) for piece in s.slices] for s in streams["check"]]
-    )
-    everything = [drawn for of_role in draws.values() for drawn in of_role]
+    models = {STRUCTURAL_NAME: structural, f"network-1/{recipe.name}": saying(logits, calibration, head)}
+    found = figures([said_by(models, stream.slices) for stream in streams["check"]])
     return bundle_of(
         recipe,
         trained,
         calibration,
         head,
         fit=fit,
-        data=f"{len(draws['fit'])} simulated worlds of up to {plan.users:,} accounts; rings on"
+        data=f"{len(draws['fit'])} simulated worlds of up to {recipe.worlds.users:,} accounts; its ring head on"
         f" {len(draws['rings'])} others; measured on {len(draws['check'])} more",
-        data_hash=hash_of(everything),
-        seeds={role: tuple(drawn.spec.seed for drawn in of_role) for role, of_role in draws.items()},
+        data_hash=hash_of(drawn for role in ROLES for drawn in draws[role]),
+        seeds={role: tuple(drawn.spec.seed for drawn in draws[role]) for role in ROLES},
         caution=CAUTION,
         metrics=metrics(found, "simulated, held out"),
         policy=LinkPolicy(),
     )
+
+
+def draws_of(plan: WorldPlan) -> dict[str, list[Draw]]:
+    """Returns the worlds of each role."""
+    learn, shop = partial(draw, users=plan.users), partial(draw_shop, users=plan.shop_users)
+    return {role: list(map(shop if role in SHOPS else learn, plan.seeds(role))) for role in ROLES}
+
+
+def replay_roles(recipe: Recipe, roles: Sequence[str], progress: Progress) -> dict[str, list[Stream]]:
+    """Returns the streams of some roles, `fit` among them, with targets where accounts are learnt from."""
+    draws = draws_of(recipe.worlds)
+    streams = {role: replay_all(draws[role], role, recipe.worlds.workers, progress) for role in roles}
+    mature_ms = _maturity_ms(streams["fit"], draws["fit"])
+    for role in roles:
+        for stream in streams[role] if role not in SHOPS else ():
+            stream.aim(recipe.horizon_ms, mature_ms, keep_known=recipe.labels.keep_known)
+    return streams
 
 
 def replay_all(draws: Sequence[Draw], what: str, workers: int, progress: Progress) -> list[Stream]:
@@ -117,8 +135,3 @@ def _maturity_ms(streams: Sequence[Stream], draws: Sequence[Draw]) -> int:
         for stream, drawn in zip(streams, draws, strict=True)
     ]
     return int(np.median([value for value in each if value >= 0] or [0]))
-
-
-def _seeds(span: tuple[int, int]) -> range:
-    first, count = span
-    return range(first, first + count)

@@ -20,6 +20,7 @@ from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH
 from fraudgraph.scoring.manifest import Manifest, Metric, TrainingNote
 from fraudgraph.scoring.ring_head import RingHead
+from fraudgraph.scoring.structural import StructuralScorer
 from fraudgraph.scoring.user_calibration import UserCalibration
 from training.gnn.dataset import Slice, Stream
 from training.gnn.heads import fit_ring_head, fit_user_calibration, ring_columns
@@ -30,6 +31,8 @@ from training.labels import POSITIVE, UNKNOWN
 Seeds = Annotated[tuple[int, Annotated[int, Meta(ge=1)]], Meta(description="First seed, and how many from it on.")]
 Progress = Callable[[str], Show]
 """From a title to what moves its bar."""
+
+STRUCTURAL_NAME = StructuralScorer.name
 
 HALF = 0.5
 """A slice teaches where at least this part of its accounts is mature: later ones hold only the silent."""
@@ -72,13 +75,18 @@ class WorldPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         taken: set[int] = set()
-        for first, count in (self.fit, self.stop, self.calibrate, self.rings, self.check):
-            seeds = set(range(first, first + count))
+        for role in ("fit", "stop", "calibrate", "rings", "check"):
+            seeds = set(self.seeds(role))
             if taken & seeds:
                 raise ConfigurationError(
                     f"seed {min(taken & seeds)} plays two parts in the training", do="Give every part its own seeds."
                 )
             taken |= seeds
+
+    def seeds(self, role: str) -> range:
+        """Returns the seeds of a role."""
+        first, count = getattr(self, role)
+        return range(first, first + count)
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,6 +171,13 @@ def saying(logits: Logits, calibration: UserCalibration, head: RingHead) -> Call
 def structural(piece: Slice) -> Said:
     """Returns what the structural scorer says of a slice: of an account, what it says of its ring."""
     return Said(by_ring(piece, piece.rings.structural), piece.rings.structural)
+
+
+def said_by(
+    models: Mapping[str, Callable[[Slice], Said]], slices: Sequence[Slice]
+) -> list[tuple[Slice, dict[str, Said]]]:
+    """Returns what each model says of each slice, for `training.gnn.measure.figures`."""
+    return [(piece, {name: say(piece) for name, say in models.items()}) for piece in slices]
 
 
 def by_ring(piece: Slice, rings: F64) -> F64:
