@@ -48,7 +48,7 @@ def evaluate_narrator(
     from fraudgraph.testing.narrators import Liar, RandomJson
 
     settings = effective_settings(None, config, overrides).settings
-    rings = [ring for k in range(worlds) for ring in _simulated(settings, seed + k, users, days)]
+    rings = [ring for k in range(worlds) for ring in simulated(settings, seed + k, users, days)]
     planners: dict[str, Planner | None] = {"template": None, "liar": Liar(seed), "random": RandomJson(seed)}
     figures = []
     for name, planner in planners.items():
@@ -64,7 +64,7 @@ def evaluate_narrator(
         raise typer.Exit(FINDINGS)
 
 
-def _simulated(settings: Settings, seed: int, users: int, days: int) -> Iterator[JudgedRing]:
+def simulated(settings: Settings, seed: int, users: int, days: int) -> Iterator[JudgedRing]:
     """Yields every group that a simulated shop's engine finds, with what it is by the simulator's truth."""
     from fraudgraph.app import open_reader
     from fraudgraph.cli.ingest import run_ingest
