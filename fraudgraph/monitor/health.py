@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+FIRST_BATCH: Final = 10
+"""The first batch may take so many times the limit: where the machine's cache is cold, kernels are compiled for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Health:
         self._ready_limit_s = ready_limit_s
         self._beat_s: float | None = None
         self._pending = 0
+        self._began = False
         self._waiting_since_s: float | None = None
         self._away = False
 
@@ -48,6 +53,7 @@ class Health:
 
     def settled(self) -> None:
         """A batch was committed."""
+        self._began = True
         self._pending -= 1
         self._waiting_since_s = self._clock_s() if self._pending else None
 
@@ -60,7 +66,7 @@ class Health:
         if self._beat_s is None:
             return Verdict(True, "starting: the store is being read")
         still_s = self._clock_s() - self._beat_s
-        if still_s > self._live_limit_s:
+        if still_s > self._live_limit_s * (1 if self._began else FIRST_BATCH):
             return Verdict(False, f"the loop has stood still for {still_s:.0f} s")
         return Verdict(True, "the loop moves")
 

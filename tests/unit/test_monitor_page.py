@@ -82,6 +82,11 @@ def test_live_as_long_as_the_loop_moves() -> None:
     clock.now_s += 1e6
     assert state.live().good, "reading a large store takes as long as it takes"
     state.beat()
+    state.taken()
+    clock.now_s += 299
+    assert state.live().good, "the first batch compiles"
+    state.settled()
+    state.beat()
     clock.now_s += 29
     assert state.live().good
     clock.now_s += 2
