@@ -118,10 +118,10 @@ class World:
         """How many rings the world has: one for every 20 users."""
         return self.users // 20
 
-    def fill(self) -> Iterator[CommitDelta]:
-        """Yields the deltas of the population: three links, one order and one entity row per user and identifier."""
-        for first in range(0, self.users, BULK):
-            user = np.arange(first, min(self.users, first + BULK))
+    def fill(self, bulk: int = BULK) -> Iterator[CommitDelta]:
+        """Yields the population by so many users: three links, one order and one entity row per user and identifier."""
+        for first in range(0, self.users, bulk):
+            user = np.arange(first, min(self.users, first + bulk))
             delta = self._delta()
             delta.entities = [(0, number, f"user-{number}", "") for number in user.tolist()]
             self._add_links(delta, np.repeat(user, LINKS_PER_USER), np.tile(KINDS, len(user)))

@@ -50,8 +50,9 @@ _ENTITIES: Final = for_entities(
 _LINKS: Final = for_identifiers(
     """
     MATCH (u)-[r:USES]->(n) WHERE r.slot >= $first AND r.slot < $end
-    RETURN r.slot AS slot, u.number, n.number, r.first_ms, r.last_ms, r.count, r.sources, r.prev_first_ms,
-        r.prev_last_ms, r.prev_count ORDER BY slot LIMIT $limit"""
+    RETURN r.slot AS slot, u.number, n.number, r.first_ms, r.last_ms, r.count, r.sources,
+        coalesce(r.prev_first_ms, -1), coalesce(r.prev_last_ms, -1), coalesce(r.prev_count, 0)
+    ORDER BY slot LIMIT $limit"""
 )
 _USERS: Final = """
     MATCH (u:User) WHERE u.number >= $first AND u.number < $end AND u.first_ms IS NOT NULL

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.audit import AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
-from fraudgraph.errors import ConfigurationError, DependencyError
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
@@ -25,6 +26,7 @@ from fraudgraph.stores.neo4j.cases import (
     read_decisions,
     read_frozen,
 )
+from fraudgraph.stores.neo4j.gate import DEAD_AFTER_S, POLL_S, read_gate
 from fraudgraph.stores.neo4j.model import Space, for_entities, for_identifiers
 from fraudgraph.stores.neo4j.rows import alert_from, letter_from, narrative_from, ring_from, step_from
 from fraudgraph.stores.neo4j.schema import SCHEMA_VERSION, require_version
@@ -50,9 +52,10 @@ T = TypeVar("T")
 
 ALL: Final = (1 << 31) - 1
 """A limit that limits nothing."""
-READ_TRIES: Final = 50
+READ_TRIES: Final = 6
+"""After so many tries beside a writer that never rests, a read has the writer wait: for `STILL_S` at most."""
+STILL_S: Final = 30.0
 
-_COMMIT: Final = "MATCH (s:State {space: $space}) RETURN s.commit_no AS commit"
 _RINGS: Final = """
     MATCH (r:Ring) WHERE r.space = $space AND r.status IN $statuses
         AND ($since_ms IS NULL OR r.last_seen_ms >= $since_ms) AND r.probability >= $min_probability
@@ -110,9 +113,7 @@ _NARRATIVE: Final = "MATCH (n:Narrative {space: $space, ring_id: $ring_id}) RETU
 class Neo4jReader:
     """Reads a store while its writer writes; see `StoreReader` for what each call returns.
 
-    Neo4j isolates statements, not calls: a call that reads twice may see two commits. So each call looks at the
-    number of the last commit before and after, and reads again where it moved; a commit that becomes visible bit by bit
-    within that moment can be missed.
+    Each call sees one commit, by the gate (`stores.neo4j.gate`).
 
     Args:
         address: where the store is.
@@ -141,6 +142,7 @@ class Neo4jReader:
         self._priority = priority
         self._warmup_days = warmup_days
         self._space = Space(address.space)
+        self._abandoned = -1
         self._driver = connect(address, options)
         try:
             with translated(address):
@@ -161,27 +163,37 @@ class Neo4jReader:
             yield session
 
     def _read(self, work: Callable[[ManagedTransaction], T]) -> T:
-        """Runs a read that needs no second look: of one statement, or where no writer can come between."""
+        """Runs a read of one record, or one that no writer can come between."""
         with self._session() as session:
             return session.execute_read(work)
 
     def _read_whole(self, work: Callable[[ManagedTransaction, Lens], T]) -> T:
-        """Runs a read of several statements until no commit came between them."""
+        """Runs a read of one commit: again where another became visible meanwhile."""
 
-        def attempt(tx: ManagedTransaction) -> tuple[T, bool]:
-            state = read_state(tx, self._space)
-            found = work(tx, self.lens(state.watermark_ms))
-            (commit,) = tx.run(_COMMIT, space=self._space.number).single(strict=True)
-            return found, commit == state.commit
+        def attempt(tx: ManagedTransaction) -> tuple[T, int]:
+            found = work(tx, self.lens(read_state(tx, self._space).watermark_ms))
+            return found, read_gate(tx, self._space)[0]
 
         with self._session() as session:
             for _ in range(READ_TRIES):
-                found, whole = session.execute_read(attempt)
-                if whole:
+                before = self._settled(session)
+                found, after = session.execute_read(attempt)
+                if before == after:
                     return found
-        raise DependencyError(
-            f"the store changed {READ_TRIES} times while it was read", do="Try again, or ask for less with a limit."
-        )
+        with self._still() as (state, still):
+            return work(still, self.lens(state.watermark_ms))
+
+    def _settled(self, session: Session) -> int:
+        """Waits until no commit is becoming visible; returns how many were announced."""
+        deadline_s = time.monotonic() + DEAD_AFTER_S
+        while True:
+            announced, is_closed = session.execute_read(read_gate, self._space)
+            if is_closed or announced == self._abandoned:
+                return announced
+            if time.monotonic() >= deadline_s:
+                self._abandoned = announced
+                return announced
+            time.sleep(POLL_S)
 
     def lens(self, watermark_ms: int) -> Lens:
         """Returns the policies under which rows are read at a watermark."""
@@ -338,17 +350,19 @@ class Neo4jReader:
         """Returns dead letters in the order of their ids; those of one partition where it is given."""
         parameters = {**self._space.bounds, "partition": partition, "limit": ALL if limit is None else limit}
         first = self._space.first
-        return self._read(lambda tx: [letter_from(row["d"], first) for row in tx.run(_DEAD_LETTERS, parameters)])
+        return self._read_whole(
+            lambda tx, _: [letter_from(row["d"], first) for row in tx.run(_DEAD_LETTERS, parameters)]
+        )
 
     def alerts(self, *, limit: int | None = None) -> list[AlertRow]:
         """Returns alerts, newest first, ties by alert id."""
         parameters = {"space": self._space.number, "limit": ALL if limit is None else limit}
-        return self._read(lambda tx: [alert_from(row["a"]) for row in tx.run(_ALERTS, parameters)])
+        return self._read_whole(lambda tx, _: [alert_from(row["a"]) for row in tx.run(_ALERTS, parameters)])
 
     def outbox(self, sink: str, *, limit: int | None = None) -> list[AlertRow]:
         """Returns the alerts that were not marked as sent to that sink, oldest first, ties by alert id."""
         parameters = {"space": self._space.number, "sink": sink, "limit": ALL if limit is None else limit}
-        return self._read(lambda tx: [alert_from(row["a"]) for row in tx.run(_OUTBOX, parameters)])
+        return self._read_whole(lambda tx, _: [alert_from(row["a"]) for row in tx.run(_OUTBOX, parameters)])
 
     def narrative(self, ring_id: str) -> NarrativeRow | None:
         """Returns what was last said about a ring under this id, or None."""
@@ -367,15 +381,15 @@ class Neo4jReader:
 
     def decisions(self) -> list[Decision]:
         """Returns decisions in the order of their ids, undone ones too."""
-        return self._read(lambda tx: read_decisions(tx, self._space))
+        return self._read_whole(lambda tx, _: read_decisions(tx, self._space))
 
     def constraints(self) -> list[Constraint]:
         """Returns constraints in the order of their ids, removed ones too."""
-        return self._read(lambda tx: read_constraints(tx, self._space))
+        return self._read_whole(lambda tx, _: read_constraints(tx, self._space))
 
     def audit(self) -> list[AuditRow]:
         """Returns the audit in the order of its numbers."""
-        return self._read(lambda tx: read_audit(tx, self._space))
+        return self._read_whole(lambda tx, _: read_audit(tx, self._space))
 
     def frozen(self, decision_id: str) -> RingSnapshot | None:
         """Returns the ring as it was when that decision was applied, or None where nothing was kept."""
@@ -393,14 +407,15 @@ class Neo4jReader:
         """Returns everything that the store holds, as of the last commit; a writer waits until it is read."""
         from fraudgraph.stores.neo4j.image import read_image
 
-        with self._still() as state:
+        with self._still(None) as (state, _):
             return read_image(self._read, self._space, state)
 
     @contextmanager
-    def _still(self) -> Iterator[State]:
-        """Yields the state, and keeps writers away until it is left: a long read sees one commit."""
-        with self._session() as session, session.begin_transaction() as tx:
-            yield lock_state(tx, self._space, uuid.uuid4().hex)
+    def _still(self, limit_s: float | None = STILL_S) -> Iterator[tuple[State, ManagedTransaction]]:
+        """Yields the state, and a transaction that keeps writers away until it is left, or for `limit_s` at most."""
+        with self._session() as session, session.begin_transaction(timeout=limit_s) as tx:
+            still = cast("ManagedTransaction", tx)  # it has all that we call
+            yield lock_state(still, self._space, uuid.uuid4().hex), still
             tx.rollback()
 
     def close(self) -> None:

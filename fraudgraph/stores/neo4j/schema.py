@@ -15,6 +15,7 @@ from fraudgraph.stores.neo4j.model import Space
 _V1: Final = (
     "CREATE CONSTRAINT state_space IF NOT EXISTS FOR (n:State) REQUIRE n.space IS UNIQUE",
     "CREATE CONSTRAINT inbox_space IF NOT EXISTS FOR (n:Inbox) REQUIRE n.space IS UNIQUE",
+    "CREATE CONSTRAINT gate_space IF NOT EXISTS FOR (n:Gate) REQUIRE n.space IS UNIQUE",
     "CREATE CONSTRAINT scorer_space IF NOT EXISTS FOR (n:Scorer) REQUIRE n.space IS UNIQUE",
     "CREATE CONSTRAINT partition_name IF NOT EXISTS FOR (n:Partition) REQUIRE (n.space, n.name) IS UNIQUE",
     "CREATE CONSTRAINT user_number IF NOT EXISTS FOR (n:User) REQUIRE n.number IS UNIQUE",
@@ -78,7 +79,8 @@ _MAKE: Final = """
         s.ring_serial = 0, s.key_id = '', s.policy_hash = '', s.policy_version = '', s.at_work_until_ms = 0,
         s.steps = 0, s.labels = 0, s.dead_letters = 0
     SET s.schema_version = $version
-    MERGE (i:Inbox {space: $space}) ON CREATE SET i.last = 0"""
+    MERGE (i:Inbox {space: $space}) ON CREATE SET i.last = 0
+    MERGE (g:Gate {space: $space}) ON CREATE SET g.epoch = 0, g.announced = 0, g.closed = 0"""
 
 
 def require_version(driver: Driver, database: str, space: Space) -> None:

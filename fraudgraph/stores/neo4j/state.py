@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
 if TYPE_CHECKING:
-    from neo4j import ManagedTransaction, Transaction
+    from neo4j import ManagedTransaction
 
     from fraudgraph.stores.neo4j.model import Space
 
@@ -54,7 +54,7 @@ def read_state(tx: ManagedTransaction, space: Space) -> State:
     return _state(tx, _READ, {"space": space.number})
 
 
-def lock_state(tx: Transaction | ManagedTransaction, space: Space, token: str) -> State:
+def lock_state(tx: ManagedTransaction, space: Space, token: str) -> State:
     """Returns the state; no other writer can change it until the transaction ends."""
     return _state(tx, _LOCK, {"space": space.number, "token": token})
 
@@ -75,7 +75,7 @@ def is_at_work(tx: ManagedTransaction, space: Space) -> bool:
     return row is not None and bool(row["at_work"])
 
 
-def _state(tx: Transaction | ManagedTransaction, statement: LiteralString, parameters: dict[str, object]) -> State:
+def _state(tx: ManagedTransaction, statement: LiteralString, parameters: dict[str, object]) -> State:
     node = tx.run(statement, parameters).single(strict=True)["s"]
     return State(
         store_id=node["store_id"],

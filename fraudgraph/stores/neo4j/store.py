@@ -18,12 +18,14 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
+from fraudgraph.stores.neo4j.gate import announce, close_gate, take_gate
+from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.reader import Neo4jReader
 from fraudgraph.stores.neo4j.schema import migrate
 from fraudgraph.stores.neo4j.snapshot import read_snapshot
 from fraudgraph.stores.neo4j.state import State, lock_state, release_lease, renew_lease
 from fraudgraph.stores.neo4j.write import GraphWriter, Marks, read_marks
-from fraudgraph.stores.neo4j.write_records import write_cases, write_kept, write_progress, write_rings
+from fraudgraph.stores.neo4j.write_records import forget_accounts, write_cases, write_kept, write_progress, write_rings
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.records import json_text
 
@@ -129,7 +131,9 @@ class Neo4jStore(Neo4jReader):
         token = uuid.uuid4().hex
 
         def claim(tx: ManagedTransaction) -> int:
-            return int(tx.run(_CLAIM, space=self._space.number, token=token).single(strict=True)["epoch"])
+            epoch = int(tx.run(_CLAIM, space=self._space.number, token=token).single(strict=True)["epoch"])
+            take_gate(tx, self._space, epoch)
+            return epoch
 
         self._epoch = self._write(claim)
         self._attempt = None
@@ -168,7 +172,7 @@ class Neo4jStore(Neo4jReader):
         from fraudgraph.stores.neo4j.load import Loader
 
         self._attempt = None
-        with self._still() as state:
+        with self._still(None) as (state, _):
             return Loader(self._read, self._space, self._on_load).load(state)
 
     def commit(self, delta: CommitDelta) -> None:
@@ -196,9 +200,15 @@ class Neo4jStore(Neo4jReader):
                     do="Load the state again and go on from its positions.",
                 )
             self._write_delta(tx, delta, state, marks, token)
+            self._tell(announce, epoch)
             return marks
 
-        self._marks = self._write(write)
+        try:
+            self._marks = self._write(write)
+        except StoreError:  # undone for certain; after any other error it may still become visible
+            self._tell(close_gate, epoch)
+            raise
+        self._tell(close_gate, epoch)
         self._attempt = None
 
     def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
@@ -213,6 +223,8 @@ class Neo4jStore(Neo4jReader):
         marks.entities[EntityKind.USER] = max(marks.entities[EntityKind.USER], highest)
         write_cases(tx, self._space, delta, state)
         write_kept(tx, self._space, kept, prints)
+        if delta.forgotten:
+            forget_accounts(tx, self._space, delta.forgotten)
         write_progress(tx, self._space, delta, state, token)
 
     def _fingerprint(self, tx: ManagedTransaction, decision: Decision, state: State) -> tuple[str, str] | None:
@@ -284,20 +296,21 @@ class Neo4jStore(Neo4jReader):
 
     def close(self) -> None:
         """Releases the connections. Idempotent."""
-        from neo4j.exceptions import DriverError, Neo4jError
-
         epoch, self._epoch = self._epoch, None
         if epoch is not None:
             # The lease runs out by itself where the server is away.
-            with suppress(DependencyError, DriverError, Neo4jError), self._session() as session:
-                session.execute_write(release_lease, self._space, epoch)
+            with suppress(DependencyError):
+                self._tell(release_lease, epoch)
         super().close()
 
     def _renew_lease(self) -> None:
-        epoch = self._epoch
-        if epoch is not None:
-            with self._session() as session:
-                session.execute_write(renew_lease, self._space, epoch)
+        if self._epoch is not None:
+            self._tell(renew_lease, self._epoch)
+
+    def _tell(self, what: Callable[[ManagedTransaction, Space, int], None], epoch: int) -> None:
+        """Says something as the holder of an epoch, in a transaction of its own."""
+        with self._session() as session:
+            session.execute_write(what, self._space, epoch)
 
     def _require_epoch(self) -> int:
         if self._epoch is None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias
 
 from fraudgraph.errors import StoreError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = list[Any]
 
+NO_RUN: Final = (-1, -1, 0)
+"""First, last and count of a link that has no run before the present one: most have none, and none is not stored."""
 ROWS: Final = 5_000
 """Rows of one statement: fewer pay more round trips, more gain nothing (measured: 1,000 to 5,000 are best)."""
 
@@ -228,7 +231,7 @@ class GraphWriter:
                 row.append(key.hex())
             rows.sort()
             self._upsert("orders", _UPDATE_ORDER, _CREATE_ORDER, rows, mark=self._marks.orders)
-            self._marks.orders = max(self._marks.orders, rows[-1][0])
+            self._marks.orders = max([self._marks.orders, *(row[0] for row in rows[-1:])])
         self._transfers(delta.transfers)
 
     def _delete(self, delta: CommitDelta) -> None:
@@ -264,15 +267,16 @@ class GraphWriter:
         if not columns:
             return
         by_kind: dict[EntityKind, list[Row]] = {}
-        for slot, user, kind, ident, *numbers in self._rows(columns, LINK_COLUMNS, ids=2):
-            by_kind.setdefault(EntityKind(kind), []).append([slot, user, self._first + ident, *numbers])
+        for slot, user, kind, ident, *now, first_ms, last_ms, count in self._rows(columns, LINK_COLUMNS, ids=2):
+            before = [None, None, None] if (first_ms, last_ms, count) == NO_RUN else [first_ms, last_ms, count]
+            by_kind.setdefault(EntityKind(kind), []).append([slot, user, self._first + ident, *now, *before])
         for kind, rows in sorted(by_kind.items()):
-            rows.sort()
+            rows.sort(key=itemgetter(0))
             elsewhere = [statement for other, statement in _COUNT_LINKS.items() if other is not kind]
             self._upsert(
                 "links", _UPDATE_LINK[kind], _CREATE_LINK[kind], rows, mark=self._marks.links, elsewhere=elsewhere
             )
-        self._marks.links = max(self._marks.links, *(rows[-1][0] for rows in by_kind.values()))
+        self._marks.links = max([self._marks.links, *(rows[-1][0] for rows in by_kind.values())])
 
     def _transfers(self, columns: Columns) -> None:
         if not columns:
@@ -291,7 +295,7 @@ class GraphWriter:
                 mark=self._marks.transfers,
                 elsewhere=elsewhere,
             )
-        self._marks.transfers = max(self._marks.transfers, *(rows[-1][0] for rows in by_kind.values()))
+        self._marks.transfers = max([self._marks.transfers, *(rows[-1][0] for rows in by_kind.values())])
 
     def _upsert(
         self,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
+from fraudgraph.stores.neo4j.cases import read_all_frozen, read_commands
 from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.rows import SEEN_TIMES, label_properties, letter_properties, ring_properties
 from fraudgraph.stores.neo4j.state import LEASE_MS, State
@@ -85,6 +87,15 @@ _FINGERPRINT: Final = """
     UNWIND $rows AS row
     MERGE (f:Fingerprint {space: $space, decision_id: row[0]})
     ON CREATE SET f.body = row[1]"""
+_LABELS_ABOUT: Final = """
+    UNWIND $rows AS user_id
+    MATCH (l:Label) WHERE l.space = $space AND l.key IS NOT NULL AND l.about_user = user_id
+    DELETE l"""
+_EVIDENCE_CHANGED: Final = """
+    UNWIND $rows AS row
+    MATCH (e:Evidence {space: $space, decision_id: row[0]})
+    SET e.body = row[1]"""
+_COMMAND_CHANGED: Final = "UNWIND $rows AS row MATCH (c:Command {number: row[0]}) SET c.body = row[1]"
 _DEAD_LETTER: Final = "UNWIND $rows AS row CREATE (d:DeadLetter) SET d = row"
 _DEAD_LETTER_GONE: Final = "UNWIND $rows AS number MATCH (d:DeadLetter {number: number}) DELETE d"
 _DEAD_LETTERS_OLD: Final = """
@@ -189,6 +200,21 @@ def write_kept(
     """Writes rings and their shapes as JSON, by decision; what is kept already stays."""
     run(tx, _EVIDENCE, sorted(map(list, evidence)), space=space.number)
     run(tx, _FINGERPRINT, sorted(map(list, prints)), space=space.number)
+
+
+def forget_accounts(tx: ManagedTransaction, space: Space, forgotten: Mapping[str, str]) -> None:
+    """Takes accounts out of labels, kept evidence and recorded commands."""
+    run(tx, _LABELS_ABOUT, sorted(forgotten), space=space.number)
+    kept = read_all_frozen(tx, space)
+    redacted = {decision: redacted_snapshot(ring, forgotten) for decision, ring in kept.items()}
+    changed = [[decision, json_text(ring)] for decision, ring in sorted(redacted.items()) if ring != kept[decision]]
+    run(tx, _EVIDENCE_CHANGED, changed, space=space.number)
+    commands = [
+        [space.first + number, redacted_body]
+        for number, body in read_commands(tx, space, 0, space.end)
+        if (redacted_body := redacted_command(body, forgotten)) is not None
+    ]
+    run(tx, _COMMAND_CHANGED, commands)
 
 
 def write_letters(tx: ManagedTransaction, rows: Sequence[dict[str, Any]]) -> None:
