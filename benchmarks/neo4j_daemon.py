@@ -1,0 +1,225 @@
+"""Kafka -> engine -> Neo4j beside the daemon that one writes first, and beside what the database can do at all.
+
+`python -m benchmarks.neo4j_daemon [--events 200000] [--seconds 20]`; makes its own servers (Java 17, Maven).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import networkx as nx
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.daemon import KEY, PARTITIONS, TOPIC, USERS
+from benchmarks.mix import mix_lines
+from benchmarks.neo4j_store import changed_rows
+from fraudgraph.app import open_kafka
+from fraudgraph.daemon import Totals
+from fraudgraph.services.jars import cache_folder
+from fraudgraph.services.kafka import KafkaServer
+from fraudgraph.services.neo4j import Neo4jServer
+from fraudgraph.settings import load_settings
+
+PACED: Final = "paced"
+PACE: Final = 2_000
+BATCH: Final = 4_000
+_NO_LINK: Final = ("type", "event_id", "ts", "user_id", "status", "currency")
+_BUCKET: Final = re.compile(r'^fraudgraph_freshness_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.M)
+
+Links = list[tuple[str, str]]
+
+
+def ours(kafka: KafkaServer, database: Neo4jServer, topic: str, events: int, seconds: float) -> dict[str, str]:
+    """Returns what the daemon did: rate, rows that a commit changed, memory, freshness."""
+    flags = {
+        "kafka.bootstrap": kafka.bootstrap,
+        "kafka.topics": topic,
+        "store.url": f"{database.url}?space={int(topic == PACED)}",  # two topics, two stores
+        "daemon.http": "127.0.0.1:0",
+        "neo4j.local_folder": str(database.folder),
+        "neo4j.password_file": str(database.folder / "password"),
+    }
+    settings = load_settings(environment={}, flags=flags).settings
+    rows, memory = 0, []
+    with open_kafka(settings, until_end=topic == TOPIC, environment=KEY) as (ready, _):
+        commit = ready.store.commit
+
+        def counted(delta: Any) -> None:
+            nonlocal rows
+            rows += changed_rows(delta)
+            commit(delta)
+
+        ready.store.commit = counted  # type: ignore[method-assign]  # counts on its way what the store is given
+        started = time.perf_counter()
+
+        def on_progress(totals: Totals) -> None:
+            memory.append(_resident_mib())
+            if topic == PACED and time.perf_counter() - started > seconds:
+                ready.daemon.stop()
+
+        totals = ready.daemon.run(on_progress)
+        spent = time.perf_counter() - started
+        with urllib.request.urlopen(f"http://{ready.page}/metrics") as page:
+            freshness = _quantiles(page.read().decode(), (0.5, 0.99))
+    assert topic == PACED or totals.events == events, f"{totals.events} of {events} events: {totals.dead_letters}"
+    half = memory[len(memory) // 2]
+    return {
+        "events/s": f"{totals.events / spent:,.0f}",
+        "rows per event": f"{rows / totals.events:.2f}",
+        "memory, half way and at the end": f"{half:,.0f} and {memory[-1]:,.0f} MiB",
+        "freshness p50, p99": " and ".join(f"≤ {1000 * each:,.0f} ms" for each in freshness),
+    }
+
+
+def merged(kafka: KafkaServer, driver: Driver, events: int) -> float:
+    """Returns the events/s of links alone, merged in batches: the database's own limit for the same events."""
+    started, count = time.perf_counter(), 0
+    batch: Links = []
+
+    def write(tx: Any, rows: Links) -> None:
+        tx.run(
+            "UNWIND $rows AS row MERGE (u:LimitUser {id: row[0]}) MERGE (i:LimitIdent {id: row[1]})"
+            " MERGE (u)-[r:LIMIT]->(i) ON CREATE SET r.count = 1 ON MATCH SET r.count = r.count + 1",
+            rows=rows,
+        ).consume()
+
+    with driver.session() as session:
+        for event in _events(kafka, events):
+            batch += _links(event)
+            count += 1
+            if count % BATCH == 0 or count == events:
+                session.execute_write(write, sorted(set(batch)))
+                batch = []
+    return count / (time.perf_counter() - started)
+
+
+def naive(kafka: KafkaServer, driver: Driver, events: int, seconds: float) -> float:
+    """Returns the events/s of the daemon that one writes first: a transaction per event, and its component by query.
+
+    It keeps links only: no de-duplication, expiry, facts, scores or money, and no pseudonyms.
+    """
+    started, count = time.perf_counter(), 0
+
+    def write(tx: Any, rows: Links) -> None:
+        tx.run(
+            "UNWIND $rows AS row MERGE (u:NaiveUser {id: row[0]}) MERGE (i:NaiveIdent {id: row[1]})"
+            " MERGE (u)-[r:NAIVE]->(i) ON CREATE SET r.count = 1 ON MATCH SET r.count = r.count + 1",
+            rows=rows,
+        ).consume()
+
+    with driver.session() as session:
+        for event in _events(kafka, events):
+            session.execute_write(write, _links(event))
+            near = session.run(
+                "MATCH (:NaiveUser {id: $id})-[:NAIVE]->()<-[:NAIVE]-(v)-[:NAIVE]->(i) RETURN v.id, i.id LIMIT 1000",
+                id=event.get("user_id", ""),
+            ).values()
+            len(max(nx.connected_components(nx.Graph(near)), key=len, default=()))
+            count += 1
+            if time.perf_counter() - started > seconds:
+                break
+    return count / (time.perf_counter() - started)
+
+
+def send_at_pace(bootstrap: str, seconds: float) -> None:
+    """Sends `PACE` events a second, each with the time of its sending; runs in a process of its own."""
+    producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=2, acks="all")
+    started = time.perf_counter()
+    for place, line in enumerate(mix_lines(int(PACE * seconds), USERS, seed=8)):
+        ahead = place / PACE - (time.perf_counter() - started)
+        if ahead > 0.002:
+            time.sleep(ahead)
+        producer.send(PACED, line, partition=hash(line[:64]) % PARTITIONS)
+    producer.flush()
+    producer.close()
+
+
+def _events(kafka: KafkaServer, events: int) -> Iterator[dict[str, Any]]:
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", metrics_enabled=False
+    )
+    with closing(consumer):
+        consumer.assign([TopicPartition(TOPIC, number) for number in range(PARTITIONS)])
+        for _, record in zip(range(events), consumer, strict=False):
+            yield msgspec.json.decode(record.value)
+
+
+def _links(event: dict[str, Any]) -> Links:
+    user = event.get("user_id", "")
+    return [
+        (user, f"{name}:{value}") for name, value in event.items() if isinstance(value, str) and name not in _NO_LINK
+    ]
+
+
+def _quantiles(page: str, shares: tuple[float, ...]) -> list[float]:
+    """Returns upper bounds in s of quantiles, by the metric's buckets."""
+    buckets = [(float(bound), float(count)) for bound, count in _BUCKET.findall(page)]
+    total = buckets[-1][1]
+    return [next(bound for bound, count in buckets if count >= share * total) for share in shares]
+
+
+def _resident_mib() -> float:
+    fields = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", fields)[1]) / 1024  # type: ignore[index]  # Linux always has it
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the naive daemon, and of the paced stream")
+    arguments = parser.parse_args()
+    table = Table("Kafka to Neo4j on the same 2 cores", "measured")
+    with tempfile.TemporaryDirectory() as name:
+        kafka = KafkaServer(Path(name) / "kafka", cache_folder())
+        database = Neo4jServer(Path(name) / "neo4j", cache_folder(), heap="1g", page_cache="512m")
+        kafka.start()
+        database.start()
+        try:
+            kafka.make_topic(TOPIC, PARTITIONS)
+            kafka.make_topic(PACED, PARTITIONS)
+            kafka.produce(TOPIC, mix_lines(arguments.events, USERS), compression="lz4")
+            run(kafka, database, arguments.events, arguments.seconds, table)
+        finally:
+            database.stop()
+            kafka.stop()
+    Console().print(table)
+
+
+def run(kafka: KafkaServer, database: Neo4jServer, events: int, seconds: float, table: Table) -> None:
+    """Measures all of them in turns."""
+    for what, value in ours(kafka, database, TOPIC, events, seconds).items():
+        if "freshness" not in what:  # of a backlog it says nothing
+            table.add_row(f"fraudgraph, a backlog of {events:,}: {what}", value)
+    with GraphDatabase.driver(
+        database.url.replace("neo4j@", ""),
+        auth=("neo4j", database.password),
+        notifications_min_severity=NotificationMinimumSeverity.OFF,
+    ) as driver:
+        for label in ("LimitUser", "LimitIdent", "NaiveUser", "NaiveIdent"):
+            driver.execute_query(f"CREATE CONSTRAINT IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE")
+        table.add_row("links alone by batched UNWIND: events/s", f"{merged(kafka, driver, events):,.0f}")
+        table.add_row("a transaction and a query per event: events/s", f"{naive(kafka, driver, events, seconds):,.0f}")
+    sender = get_context("spawn").Process(target=send_at_pace, args=(kafka.bootstrap, seconds))
+    threading.Timer(2.0, sender.start).start()
+    for what, value in ours(kafka, database, PACED, 0, seconds + 4.0).items():
+        table.add_row(f"fraudgraph, {PACE:,} events/s as they come: {what}", value)
+    sender.join()
+
+
+if __name__ == "__main__":
+    main()
