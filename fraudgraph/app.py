@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fraudgraph.backtest import Side
     from fraudgraph.committer import Committer
-    from fraudgraph.daemon import Daemon
+    from fraudgraph.daemon import Daemon, Follower
     from fraudgraph.delivery import Courier
     from fraudgraph.engine import Engine
     from fraudgraph.events.decoder import Decoder
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from fraudgraph.monitor.watch import Monitor
     from fraudgraph.narrative.llm.client import ModelClient
     from fraudgraph.narrative.llm.picker import QueryPicker
-    from fraudgraph.narrative.port import Planner
+    from fraudgraph.narrative.llm.planner import ModelPlanner
+    from fraudgraph.narrative.worker import NarrationWorker
     from fraudgraph.replay import Replayed
     from fraudgraph.reports.model import RingReport
     from fraudgraph.stores.copy import Copied
@@ -275,6 +276,7 @@ def _open_production(
     from fraudgraph.monitor.metrics import Metrics
     from fraudgraph.monitor.page import page, serving
     from fraudgraph.monitor.watch import Monitor
+    from fraudgraph.narration import Narration
     from fraudgraph.stores.command_stream import CommandStream
     from fraudgraph.stores.url import at_work
     from fraudgraph.streams.merged import MergedStream
@@ -295,6 +297,10 @@ def _open_production(
         for courier in couriers:
             courier.start()
             stack.callback(courier.close, LAST_DELIVERY_S)
+        narration = _narration(settings, writer, committer, environment)
+        for worker in narration:
+            worker.start()
+            stack.callback(worker.close)
         engine = make_engine(settings)
         main: Stream = stream
         if rules.idle_after_seconds:
@@ -306,7 +312,8 @@ def _open_production(
                 record=lambda body: committer.submit(writer.store.record_command, body),
             )
         events = MergedStream(main, CommandStream(reader, patient=True))
-        daemon = _make_daemon(settings, events, writer, committer, engine, monitor=monitor, couriers=couriers)
+        followers: list[Follower] = [*couriers, *map(Narration, narration)]
+        daemon = _make_daemon(settings, events, writer, committer, engine, monitor=monitor, followers=followers)
         yield Ingest(daemon, writer.store, writer.key_made, address)
 
 
@@ -345,6 +352,30 @@ def _couriers(
     return couriers
 
 
+def _narration(
+    settings: Settings, writer: _Writer, committer: Committer, environment: Mapping[str, str]
+) -> list[NarrationWorker]:
+    """Returns what has alerted rings told by the configured language model; nothing where there is none.
+
+    Detection goes on without it: where its cache cannot be written, that is said and left at that.
+    """
+    import structlog
+
+    from fraudgraph.errors import DependencyError
+    from fraudgraph.narration import StoredRings, saver
+    from fraudgraph.narrative.worker import NarrationWorker
+
+    try:
+        planner = make_planner(settings, environment)
+    except DependencyError as error:
+        structlog.get_logger("fraudgraph.narrator").warning("no rings are told", why=error.what, do=error.do)
+        return []
+    if planner is None:
+        return []
+    save = saver(lambda row: committer.submit(writer.store.save_narrative, row), _wall_ms)
+    return [NarrationWorker(lambda: StoredRings(open_reader(settings), settings.links), planner, planner.asked, save)]
+
+
 @contextmanager
 def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, str]) -> Iterator[Ingest]:
     """Opens the store for a daemon that reads a stream, and the store's commands beside it."""
@@ -371,7 +402,7 @@ def _make_daemon(
     engine: Engine | None = None,
     *,
     monitor: Monitor | None = None,
-    couriers: Sequence[Courier] = (),
+    followers: Sequence[Follower] = (),
 ) -> Daemon:
     """Returns the loop; one that is watched may make its commits larger where the store is slow."""
     from fraudgraph.daemon import Daemon, Pace
@@ -394,7 +425,7 @@ def _make_daemon(
         snapshot=LocalSnapshot(file.with_name(f"{file.name}.snapshot")),
         retention=DeadLetterRetention(settings.dead_letters.days, _wall_ms),
         observer=monitor,
-        followers=couriers,
+        followers=followers,
     )
 
 
@@ -497,6 +528,7 @@ def migrate(settings: Settings, url: str) -> Copied:
 
 def _copy_to(settings: Settings, source: StoreReader, url: str) -> Copied:
     from fraudgraph.stores.copy import copy_store
+
     with closing(_open_store(url, settings)) as target:
         return copy_store(source, target)
 
@@ -612,7 +644,7 @@ def make_client(settings: Settings, environment: Mapping[str, str] = os.environ)
     return by_rules(settings.narrator, environment)
 
 
-def make_planner(settings: Settings, environment: Mapping[str, str] = os.environ) -> Planner | None:
+def make_planner(settings: Settings, environment: Mapping[str, str] = os.environ) -> ModelPlanner | None:
     """Returns the planner that asks the configured language model, or None where the template narrates.
 
     Raises:
@@ -649,6 +681,7 @@ def _open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator
     """Opens the store for writing, under its own key; only a new store gets a new key."""
     from fraudgraph.events.keys import load_key
     from fraudgraph.events.pseudonyms import Pseudonymiser
+
     with closing(_open_store(settings.store.url, settings)) as store:
         file = key_file(settings)
         if store.meta()["key_id"]:

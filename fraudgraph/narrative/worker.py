@@ -31,13 +31,17 @@ class Source(Protocol):
         """Returns what was last kept about it."""
         ...
 
+    def recent(self, limit: int) -> list[str]:
+        """Returns rings of the latest alerts, which an earlier run may have left untold."""
+        ...
+
     def close(self) -> None:
         """Releases what was opened."""
         ...
 
 
 class NarrationWorker:
-    """Takes ring ids from a bounded queue, and gives plans back to be saved; `offer` and `finished` never wait.
+    """Takes ring ids from a bounded queue, and gives plans to the one writer to be saved; `offer` never waits.
 
     A failure to read or to tell one ring is logged and counted, and the next ring is told: nothing here stops the
     daemon, and nothing of the daemon waits for it.
@@ -45,6 +49,7 @@ class NarrationWorker:
     Args:
         source: opens where rings are read.
         planner: a model's; where only the template narrates, words are made when a ring is shown, and nothing is kept.
+        save: has the store's writing thread keep a plan; called in the worker's thread.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class NarrationWorker:
         source: Callable[[], Source],
         planner: Planner,
         asked: Asked,
+        save: Callable[[KeptPlan], None],
         *,
         max_waiting: int = MAX_WAITING,
     ) -> None:
@@ -59,7 +65,7 @@ class NarrationWorker:
         self._planner = planner
         self._asked = asked
         self._waiting: queue.Queue[str] = queue.Queue(max_waiting)
-        self._done: queue.SimpleQueue[KeptPlan] = queue.SimpleQueue()
+        self._save = save
         self._queued: set[str] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -84,15 +90,6 @@ class NarrationWorker:
             self._queued.add(ring_id)
             return True
 
-    def finished(self) -> list[KeptPlan]:
-        """Returns what was told since the last call."""
-        rows = []
-        while True:
-            try:
-                rows.append(self._done.get_nowait())
-            except queue.Empty:
-                return rows
-
     def step(self, wait_s: float = 0.0) -> bool:
         """Tells the ring that waits longest; returns False where none came within `wait_s`."""
         try:
@@ -101,12 +98,7 @@ class NarrationWorker:
             return False
         with self._lock:
             self._queued.discard(ring_id)  # before it is read: what changes from here on asks again
-        try:
-            self._tell(ring_id)
-        except FraudgraphError as error:
-            self.failed += 1
-            self._log.warning("a ring could not be told", ring_id=ring_id, why=error.what)
-            self._close_source()  # a store that was away is opened anew
+        self._step(lambda: self._tell(ring_id))
         return True
 
     def start(self) -> None:
@@ -121,21 +113,38 @@ class NarrationWorker:
             self._thread.join(wait_s)
 
     def _run(self) -> None:
+        self._step(self._offer_recent)
         while not self._stopping.is_set():
             self.step(_LOOK_S)
         self._close_source()
 
-    def _tell(self, ring_id: str) -> None:
+    def _offer_recent(self) -> None:
+        for ring_id in self._reading().recent(MAX_WAITING // 2):
+            self.offer(ring_id)
+
+    def _step(self, what: Callable[[], None]) -> None:
+        try:
+            what()
+        except FraudgraphError as error:
+            self.failed += 1
+            self._log.warning("a ring could not be told", why=error.what)
+            self._close_source()  # a store that was away is opened anew
+
+    def _reading(self) -> Source:
         if self._opened is None:
             self._opened = self._source()
-        evidence = self._opened.evidence(ring_id)
+        return self._opened
+
+    def _tell(self, ring_id: str) -> None:
+        source = self._reading()
+        evidence = source.evidence(ring_id)
         if evidence is None:
             return
-        kept = self._opened.kept(ring_id)
+        kept = source.kept(ring_id)
         if kept is not None and kept.still(evidence, self._asked):
             self.unchanged += 1
             return
-        self._done.put(keep(evidence, self._planner, self._asked))
+        self._save(keep(evidence, self._planner, self._asked))
         self.told += 1
 
     def _close_source(self) -> None:

@@ -51,6 +51,8 @@ class _Store:
     away: bool = False
     opened: int = 0
     closed: int = 0
+    saved: int = 0
+    latest: tuple[str, ...] = ()
 
     def open(self) -> _Store:
         self.opened += 1
@@ -67,10 +69,12 @@ class _Store:
     def close(self) -> None:
         self.closed += 1
 
-    def save(self, worker: NarrationWorker) -> int:
-        rows = worker.finished()
-        self.plans |= {row.ring_id: row for row in rows}
-        return len(rows)
+    def recent(self, limit: int) -> list[str]:
+        return list(self.latest)
+
+    def save(self, plan: KeptPlan) -> None:
+        self.saved += 1
+        self.plans[plan.ring_id] = plan
 
 
 def _store() -> _Store:
@@ -80,77 +84,95 @@ def _store() -> _Store:
 
 def test_a_ring_is_told_once_per_evidence() -> None:
     store, model = _store(), _Model()
-    worker = NarrationWorker(store.open, model, ASKED)
+    worker = NarrationWorker(store.open, model, ASKED, store.save)
     for _ in range(3):
         assert worker.offer("A")
     assert worker.step()
     assert not worker.step()
-    assert store.save(worker) == 1
+    assert store.saved == 1
     worker.offer("A")
     worker.step()
-    assert (model.asked, worker.unchanged, store.save(worker)) == (1, 1, 0)
+    assert (model.asked, worker.unchanged, store.saved) == (1, 1, 1)
     store.rings["A"] = make_evidence(replace(fake_accounts(9), ring_id="A"))
     worker.offer("A")
     worker.step()
-    assert (model.asked, store.save(worker)) == (2, 1)
+    assert (model.asked, store.saved) == (2, 2)
     worker.offer("gone")
     assert worker.step()
-    assert store.save(worker) == 0
+    assert store.saved == 2
 
 
 @pytest.mark.parametrize("change", ["model", "prompt_hash"])
 def test_another_model_or_prompt_tells_it_anew(change: str) -> None:
     store, model = _store(), _Model()
     store.plans["A"] = keep(store.rings["A"], model, ASKED)
-    worker = NarrationWorker(store.open, model, replace(ASKED, **{change: "another"}))
+    worker = NarrationWorker(store.open, model, replace(ASKED, **{change: "another"}), store.save)
     worker.offer("A")
     worker.step()
-    assert store.save(worker) == 1
+    assert store.saved == 1
 
 
 def test_a_model_that_was_away_is_asked_again_for_the_same_evidence() -> None:
     store, model = _store(), _Model()
-    worker = NarrationWorker(store.open, model, ASKED)
+    worker = NarrationWorker(store.open, model, ASKED, store.save)
     model.away = True
     worker.offer("A")
     worker.step()
-    assert store.save(worker) == 1
+    assert store.saved == 1
     assert store.plans["A"].model == TEMPLATE_ASKED.model
     model.away = False
     worker.offer("A")
     worker.step()
-    assert store.save(worker) == 1
+    assert store.saved == 2
     assert store.plans["A"].model == ASKED.model
 
 
 def test_a_store_that_is_away_costs_that_ring_and_no_other() -> None:
     store, model = _store(), _Model()
-    worker = NarrationWorker(store.open, model, ASKED)
+    worker = NarrationWorker(store.open, model, ASKED, store.save)
     store.away = True
     worker.offer("A")
     assert worker.step()
     store.away = False
     worker.offer("B")
     worker.step()
-    assert (worker.failed, store.save(worker), store.opened, store.closed) == (1, 1, 2, 1)
+    assert (worker.failed, store.saved, store.opened, store.closed) == (1, 1, 2, 1)
 
 
 def test_nothing_waits_while_the_model_hangs() -> None:
     store, model = _store(), _Model()
     model.hang = threading.Event()
-    worker = NarrationWorker(store.open, model, ASKED, max_waiting=2)
+    worker = NarrationWorker(store.open, model, ASKED, store.save, max_waiting=2)
     worker.start()
     worker.offer("A")
     assert model.entered.wait(10.0)
     offered = [worker.offer(name) for name in ("B", "C", "D", "B")]
     assert offered == [True, True, False, True]
     assert worker.dropped == 1
-    assert worker.finished() == []
+    assert store.saved == 0
     worker.close(wait_s=0.0)  # nor does the end
     model.hang.set()
     worker.close(wait_s=10.0)
-    assert [row.ring_id for row in worker.finished()] == ["A"]
+    assert list(store.plans) == ["A"]
     assert store.closed == 1
+
+
+def test_what_an_earlier_run_left_untold_is_told() -> None:
+    store, model = _store(), _Model()
+    store.latest = ("B", "A")
+    store.plans["A"] = keep(store.rings["A"], model, ASKED)
+    told = threading.Event()
+
+    def save(plan: KeptPlan) -> None:
+        store.save(plan)
+        told.set()
+
+    worker = NarrationWorker(store.open, model, ASKED, save)
+    worker.start()
+    assert told.wait(10.0)
+    worker.close(wait_s=10.0)
+    assert store.saved == 1
+    assert set(store.plans) == {"A", "B"}
 
 
 def test_what_is_kept_names_nobody_and_is_told_as_it_was() -> None:

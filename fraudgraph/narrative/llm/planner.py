@@ -20,14 +20,14 @@ class ModelPlanner:
     """
 
     def __init__(self, client: ModelClient, *, reading: bool = False, currency: str = "USD") -> None:
-        self._client = client
+        self.client = client
         self._reading = reading
         self._currency = currency
 
     @property
     def asked(self) -> Asked:
         """What a kept plan is told from another one by."""
-        return Asked(self._client.endpoint.pinned, prompt_hash(self._reading))
+        return Asked(self.client.endpoint.pinned, prompt_hash(self._reading))
 
     def plan(self, pack: EvidencePack) -> PlanReply:
         """Returns the model's plan.
@@ -58,8 +58,8 @@ class ModelPlanner:
         )
 
     def _asked(self, prompt: Prompt) -> PlanReply:
-        endpoint = self._client.endpoint
-        plan, usage = self._client.ask(prompt, _plan)
+        endpoint = self.client.endpoint
+        plan, usage = self.client.ask(prompt, _plan)
         return PlanReply(
             plan=plan,
             narrator=endpoint.model,
