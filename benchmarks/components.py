@@ -4,7 +4,9 @@
 
 A slide is one tie that comes and one that ends; a tie that comes again before its end is re-keyed, and counted as any
 other. Batches of 1,000 slides, one core, CPU seconds, best of three passes over different slides; p99 of all batches.
-"Ring events" adds what the engine asks for: which components were touched, and who is in them, after each batch.
+"Ring events" adds what the engine asks for after each batch: which components were touched, and who is in each; of one
+with more users than a ring may have (200) only that it is one: whoever cuts it into rings lists it then, and that costs
+far more than the list.
 
 The rivals find all components anew after each batch, and do less: they do not say which of them changed. scipy's matrix
 is built from the live ties each time, because they are others each time; union-find starts anew in compiled code;
@@ -41,6 +43,7 @@ RING_USERS: Final = 4
 TIES_PER_HUB: Final = 50
 HUB_SHARE: Final = 0.02
 MIN_USERS: Final = 3
+MAX_USERS: Final = 200
 SCIPY_BATCHES: Final = 3
 NETWORKX_BATCHES: Final = 1
 BAR_EVENTS: Final = 500_000
@@ -127,7 +130,7 @@ def slide(forest: Forest, world: World, at: int, changed: I32) -> int:
 
 def ours(world: World, *, events: bool) -> Spent:
     """Slides the window over the ties; with `events`, lists the touched components with their members each time."""
-    forest, finder, spent = new_forest(world.nodes), ComponentFinder(MIN_USERS), Spent()
+    forest, finder, spent = new_forest(world.nodes), ComponentFinder(MIN_USERS, MAX_USERS), Spent()
     changed = np.empty(4 * BATCH, np.int32)
     no_ring, sizes = np.full(world.nodes // 2, -1, np.int32), np.zeros(1, np.int32)
     finder(forest, world.user[:BATCH], no_ring, sizes)  # compiles

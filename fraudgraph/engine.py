@@ -120,7 +120,7 @@ class Engine:
         self.commit = 0
         self._desk = CaseDesk(self.graph, self.register, self.cases)
         self._clock = EventClock(rules.clock)
-        self._find = ComponentFinder(rules.min_users)
+        self._find = ComponentFinder(rules.min_users, rules.max_users)
         self._measure = RingMeasure()
         self._quiet = QuietRings(rules.priority.dormant_days * DAY_MS)
         self._started_ms: int | None = None
@@ -249,7 +249,8 @@ class Engine:
             # What counts as new moved for every ring, not only for those that this batch touches.
             nodes = np.concatenate((nodes, *(2 * team for team in self.register.members.values())))
         users = self.graph.users
-        components = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
+        touched = self._find(self.ties.forest, nodes, users.ring, self.register.sizes)
+        components = self._find.with_everybody(self.ties.forest, touched)
         splitter = Splitter(self.graph, self.ties, bonds.apart, now_ms, self.rules.max_users, self.rules.max_strangers)
         splitter.look_at(components)
         moves = self.register.update(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from fraudgraph.graph.types import I32, I64, U64, Bool, Int
 from fraudgraph.kernels import njit
-from fraudgraph.rings.forest import Forest, collect_tree, find_root
+from fraudgraph.rings.forest import Forest, collect_at_most, collect_tree, find_root
 from fraudgraph.rings.processor import prefetch, trailing_zeros
 
 _AHEAD: Final = 128
 _ROOTS_AHEAD: Final = 8
 _SMALL: Final = 32
 _SPARSE: Final = 1024
+_ANY: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Components:
         members: user ids, one component after the other.
         starts: `[c + 1]` where each begins in `members`.
         same_ring: `[c]` the serial of the ring that has exactly these members, else -1.
+        oversized: roots of components beside these, with more users than one ring may have; nobody in them is listed.
     """
 
     members: I32
     starts: I64
     same_ring: I32
+    oversized: I32 = field(default_factory=lambda: np.empty(0, np.int32))
 
     def __len__(self) -> int:
         return len(self.same_ring)
@@ -41,14 +44,34 @@ class Components:
 
 
 class ComponentFinder:
-    """Finds the components of nodes, each once."""
+    """Finds the components of nodes, each once.
 
-    def __init__(self, min_users: int) -> None:
+    Args:
+        min_users: fewer are no ring.
+        max_users: more are no ring as they are.
+    """
+
+    def __init__(self, min_users: int, max_users: int = _ANY) -> None:
         self._min_users = min_users
+        self._max_users = max_users
         self._seen = np.empty(0, np.bool_)
+
+    def with_everybody(self, forest: Forest, found: Components) -> Components:
+        """Returns the components with the members of the oversized ones too, which come last."""
+        if not len(found.oversized):
+            return found
+        teams = [np.sort(users_of(forest, root, self._tree)) for root in found.oversized.tolist()]
+        return Components(
+            np.concatenate((found.members, *teams)),
+            np.concatenate((found.starts, found.starts[-1] + np.cumsum([len(team) for team in teams]))),
+            np.concatenate((found.same_ring, np.full(len(teams), -1, np.int32))),
+            found.oversized[:0],
+        )
 
     def __call__(self, forest: Forest, nodes: I32, user_ring: I32, ring_size: I32) -> Components:
         """Returns the components of these nodes that are, or were, a ring.
+
+        What lies in an oversized one is not looked at, so that a giant component costs what `max_users` cost.
 
         Args:
             nodes: node numbers, with repeats.
@@ -57,21 +80,23 @@ class ComponentFinder:
         """
         self._reserve(len(forest.nodes))
         roots, starts = np.empty(len(nodes), np.int32), np.zeros(len(nodes) + 1, np.int64)
-        same = np.empty(len(nodes), np.int32)
+        same, oversized = np.empty(len(nodes), np.int32), np.empty(len(nodes), np.int32)
         found = find_roots(forest, nodes, self._seen, roots)
-        n = list_components(
+        n, more = list_components(
             forest,
             roots[:found],
             user_ring,
             ring_size,
             self._min_users,
+            self._max_users,
             self._bits,
             self._tree,
             self._members,
             starts,
             same,
+            oversized,
         )
-        return Components(self._members[: starts[n]].copy(), starts[: n + 1], same[:n])
+        return Components(self._members[: starts[n]].copy(), starts[: n + 1], same[:n], oversized[:more])
 
     def _reserve(self, nodes: int) -> None:
         if len(self._seen) >= nodes:
@@ -107,23 +132,31 @@ def list_components(
     user_ring: I32,
     ring_size: I32,
     min_users: Int,
+    max_users: Int,
     bits: U64,
     tree: I32,
     members: I32,
     starts: I64,
     same: I32,
-) -> Int:
+    oversized: I32,
+) -> tuple[Int, Int]:
     """Fills members in ascending order, where each component starts, and the ring that it is, if it is one.
 
-    Leaves out components of fewer than `min_users` users of which none is in a ring; returns how many there are.
+    Leaves out components of fewer than `min_users` users of which none is in a ring, and fills `oversized` with the
+    roots of those of more than `max_users`; returns how many there are, and how many of these.
     `tree` and `members` have room for all nodes; `bits` has one for each user, 0 before and after.
     """
-    count, begin = 0, 0
+    count, begin, more = 0, 0, 0
     for i in range(len(roots)):
         if i + _ROOTS_AHEAD < len(roots):
             prefetch(forest.nodes, forest.nodes[roots[i + _ROOTS_AHEAD]]["child"])
         root, end = roots[i], begin
-        for node in tree[: collect_tree(forest, root, tree)]:
+        n = collect_at_most(forest, root, tree, max_users)
+        if n < 0:
+            oversized[more] = root
+            more += 1
+            continue
+        for node in tree[:n]:
             members[end] = node >> 1
             end += 1 - (node & 1)
         team = members[begin:end]
@@ -145,7 +178,15 @@ def list_components(
         count += 1
         starts[count] = end
         begin = end
-    return count
+    return count, more
+
+
+@njit(cache=True)
+def users_of(forest: Forest, root: Int, tree: I32) -> I32:
+    """Returns the users of a tree; `tree` has room for all nodes."""
+    nodes = tree[: collect_tree(forest, root, tree)]
+    users: I32 = nodes[(nodes & 1) == 0] >> np.int32(1)
+    return users
 
 
 @njit(cache=True)

@@ -297,13 +297,23 @@ def _cut_slot(nodes: Records, queue: Wheel, slot: Int, now_ms: Int, buffer: Reco
 @njit(cache=True)
 def collect_tree(forest: Forest, root: Int, out: I32) -> Int:
     """Fills `out` with the nodes of a tree, parents before children; returns how many."""
+    return collect_at_most(forest, root, out, len(out))
+
+
+@njit(cache=True)
+def collect_at_most(forest: Forest, root: Int, out: I32, max_users: Int) -> Int:
+    """Fills `out` with the nodes of a tree, parents before children; returns how many, or -1 as soon as it meets more
+    users than `max_users`.
+    """
     nodes = forest.nodes
     out[0] = root
     n, at = 1, 0
+    room: Int = max_users
     # Children and siblings are walks that do not wait for each other. Whether a node has any cannot be predicted, and
     # a wrong guess costs more than a write that the next one covers.
-    while at < n < len(out) - 1:
+    while at < n < len(out) - 1 and room >= 0:
         record = nodes[out[at]]
+        room -= 1 - (out[at] & 1)
         at += 1
         first, second = record["child"], record["next"]
         if at + _TREE_AHEAD < n:
@@ -316,14 +326,15 @@ def collect_tree(forest: Forest, root: Int, out: I32) -> Int:
         out[n] = second
         n += second >= 0
     # With no room for such a write.
-    while at < n:
+    while at < n and room >= 0:
         record = nodes[out[at]]
+        room -= 1 - (out[at] & 1)
         at += 1
         for follower in (record["child"], record["next"]):
             if follower >= 0:
                 out[n] = follower
                 n += 1
-    return n
+    return n if room >= 0 else -1
 
 
 @njit(cache=True)

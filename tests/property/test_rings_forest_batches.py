@@ -45,12 +45,20 @@ def test_a_batch_is_its_ties_one_after_the_other(seed: int, users: int, batch: i
         network.remove_edges_from([(a, b) for a, b, end_ms in network.edges(data="end_ms") if end_ms <= now_ms])
         touched = np.concatenate((changed[:count], ties[:, 0]))
         want = {tuple(sorted(nx.node_connected_component(network, node))) for node in touched.tolist()}
-        assert found(forest, touched) == sorted([node // 2 for node in part] for part in want if len(part) >= 3)
+        large = sorted([node // 2 for node in part] for part in want if len(part) >= 3)
+        assert found(forest, touched) == large
+        most = int(random.integers(3, 40))
+        assert found(forest, touched, most) == [part for part in large if len(part) <= most]
+        assert found(forest, touched, most, everybody=True) == large
 
 
-def found(forest: Forest, touched: np.ndarray) -> list[list[int]]:
+def found(forest: Forest, touched: np.ndarray, most: int = 2**31 - 1, *, everybody: bool = False) -> list[list[int]]:
     no_ring = np.full(len(forest.parent) // 2, -1, np.int32)
-    components = ComponentFinder(3)(forest, touched, no_ring, np.zeros(1, np.int32))
+    finder = ComponentFinder(3, most)
+    components = finder(forest, touched, no_ring, np.zeros(1, np.int32))
+    if everybody:
+        components = finder.with_everybody(forest, components)
+        assert not len(components.oversized)
     assert (components.same_ring == -1).all()
     return sorted(components.of(c).tolist() for c in range(len(components)))
 
