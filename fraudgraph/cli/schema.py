@@ -1,4 +1,4 @@
-"""`fraudgraph schema`: what goes in, as JSON Schema generated from the code that reads it."""
+"""`fraudgraph schema`: what goes in and out, as JSON Schema generated from the code that reads and writes it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import typer
 
 from fraudgraph.cli.output import print_json
 
-commands = typer.Typer(no_args_is_help=True, help="Prints the schema of what fraudgraph reads.")
-
-
-@commands.callback()
-def _group() -> None:
-    """Prints the schema of what fraudgraph reads."""  # a group of one command would otherwise be that command
+commands = typer.Typer(no_args_is_help=True, help="Prints the schema of what fraudgraph reads and sends.")
 
 
 @commands.command(epilog="Example: fraudgraph schema events")
@@ -23,3 +18,14 @@ def events() -> None:
     from fraudgraph.events.export import event_json_schema
 
     print_json(event_json_schema())
+
+
+@commands.command(epilog="Example: fraudgraph schema alerts")
+def alerts() -> None:
+    """Prints the JSON Schema of an alert.
+
+    As the daemon sends it to a topic or a file (draft 2020-12).
+    """
+    from fraudgraph.alerts.message import alert_json_schema
+
+    print_json(alert_json_schema())

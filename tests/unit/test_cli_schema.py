@@ -32,3 +32,11 @@ def test_it_tells_good_events_from_bad_ones(schema: dict[str, object]) -> None:
     assert not validator.is_valid(GOOD | {"type": "gift"})
     assert not validator.is_valid({k: v for k, v in GOOD.items() if k != "user_id"})
     assert not validator.is_valid(GOOD | {"amount": {"value": 12}})
+
+
+def test_an_alert_has_a_schema_too() -> None:
+    result = CliRunner().invoke(app, ["schema", "alerts"])
+    assert result.exit_code == 0
+    document = json.loads(result.stdout)
+    jsonschema.Draft202012Validator.check_schema(document)
+    assert "alert_id" in result.stdout
