@@ -15,6 +15,7 @@ from fraudgraph.events.rejected import Rejected
 from fraudgraph.graph.hot import GraphChange, HotGraph
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.gnn.engine import PULL_DEGREE
 from fraudgraph.scoring.gnn.features import FEATURES_HASH
 from fraudgraph.scoring.gnn.live import LiveNetwork
 from fraudgraph.scoring.network import NetworkScorer
@@ -80,6 +81,7 @@ class Serving:
         library: where promoted bundles come from; None refuses every promotion.
         shadow: scores beside what is in force, and is only counted.
         line: probability of an alert, for `ShadowFigures.crossed`.
+        pull_degree: as of `LiveNetwork`.
 
     Raises:
         ConfigurationError: a bundle does not fit this version's features or the graph's link policy.
@@ -94,13 +96,14 @@ class Serving:
         library: Library | None = None,
         shadow: Bundle | None = None,
         line: float = 0.5,
+        pull_degree: int = PULL_DEGREE,
     ) -> None:
         self.structural = scorer
         self.scorer = scorer
         self.live: LiveNetwork | None = None
         self.shadow_figures = ShadowFigures()
         self._library = library
-        self._line = line
+        self._line, self._pull_degree = line, pull_degree
         self._policy_hash = graph.policy.hash
         self._promoted: str | None = None
         self._keys: tuple[str, ...] = ()
@@ -115,13 +118,14 @@ class Serving:
 
     def _start(self, graph: HotGraph) -> None:
         self._put_in_force(self._bundle, graph)
-        self._shadow = None if self._shadow_bundle is None else LiveNetwork(self._shadow_bundle, graph)
+        shadow = self._shadow_bundle
+        self._shadow = None if shadow is None else LiveNetwork(shadow, graph, self._pull_degree)
 
     def _put_in_force(self, bundle: Bundle | None, graph: HotGraph) -> None:
         if bundle is None:
             self.live, self.scorer = None, self.structural
         else:
-            self.live = LiveNetwork(bundle, graph)
+            self.live = LiveNetwork(bundle, graph, self._pull_degree)
             self.scorer = NetworkScorer(self.structural, bundle.manifest.ring_head, bundle.name)
 
     def restore(self, state: bytes | None, graph: HotGraph) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.graph.types import F64, I8, I32, I64
+from fraudgraph.graph.types import F64, I8, I32, I64, Bool
 from fraudgraph.scoring.gnn.kernels import change_features, run
 from fraudgraph.scoring.gnn.model import F32, NetworkWeights
 from fraudgraph.scoring.gnn.passing import read_embeddings
@@ -25,6 +25,7 @@ from fraudgraph.scoring.gnn.state import (
     LINK_TOP,
     LINKS,
     NODES,
+    PULLED,
     PUSHED,
     REFRESHED,
     SERIAL,
@@ -207,6 +208,12 @@ class IncrementalNetwork:
         layer = schema.layers if layer is None else layer
         self._check_read(int(read_embeddings(self._model, self._state, layer, nodes, out)), nodes)
         return out
+
+    def pulls(self, nodes: I32) -> Bool:
+        """Returns which of these outputs, all of them known, read a message that is pulled, `[n]`."""
+        places = self._state.place[nodes].astype(np.int64) * LINE
+        pulled: Bool = self._state.words[places + PULLED] > 0
+        return pulled
 
     def drift(self, nodes: I32) -> float:
         """Returns the largest difference, in these nodes' cached means, from adding them up anew in float64.

@@ -9,41 +9,51 @@ import numpy as np
 from fraudgraph.graph.hot import GraphChange, HotGraph
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.scoring.bundle import Bundle
-from fraudgraph.scoring.gnn.engine import Figures, IncrementalNetwork
+from fraudgraph.scoring.gnn.engine import PULL_DEGREE, Figures, IncrementalNetwork
 from fraudgraph.scoring.gnn.features import FEATURES_HASH, head_features
-from fraudgraph.scoring.gnn.feed import NetworkFeed, users_of
+from fraudgraph.scoring.gnn.feed import NetworkFeed, hub_limits, users_of
 from fraudgraph.scoring.ring_head import summarise
 
 SUMMARY_DECIMALS: Final = 4
 """What the network says of a ring is rounded to so many decimals before it decides anything. Sums of floats depend on
 the order of additions, by about 1e-6; what remains is a value that lies that near to the middle of two."""
 
-_PUSH_ALL: Final = 2**31
-"""No message is pulled: then every account whose score moved is listed, and no ring rests on a stale one."""
-
 
 class LiveNetwork:
     """One bundle's network over one graph; its state is derived, and made anew from the graph at a start.
+
+    Args:
+        pull_degree: nodes with more links than this are pulled from at read (`scoring.gnn.engine`). Above the most
+            users of an identifier that is no hub it concerns only accounts that pay, or are paid by, that many others.
 
     Raises:
         ConfigurationError: the bundle was trained on other features, or under another link policy.
     """
 
-    def __init__(self, bundle: Bundle, graph: HotGraph) -> None:
+    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> None:
         bundle.manifest.require(features_hash=FEATURES_HASH, policy_hash=graph.policy.hash)
         self.bundle = bundle
         self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms)
         features, links = self.feed.everything(graph)
         nodes = int(features.node.max(initial=0)) + 1
         self.network = IncrementalNetwork(
-            bundle.weights, pull_degree=_PUSH_ALL, nodes=max(1024, nodes), links=max(1024, len(links.op))
+            bundle.weights, pull_degree=pull_degree, nodes=max(1024, nodes), links=max(1024, len(links.op))
         )
+        self._pulls_idents = pull_degree < hub_limits(graph.policy).max()
         self.network.apply(links, features)
 
     def update(self, graph: HotGraph, change: GraphChange) -> I32:
-        """Takes up a change of the graph, just applied to it; returns users whose score may have moved."""
+        """Takes up a change of the graph, just applied to it; returns users whose score may have moved.
+
+        Of those who read a message that is pulled, they are all members of living rings: what they read may have
+        moved without them, and no ring may rest on a stale score.
+        """
         features, links = self.feed.update(graph, change)
-        return users_of(self.network.apply(links, features).nodes)
+        moved = users_of(self.network.apply(links, features).nodes)
+        if self._pulls_idents or len(graph.transfers):
+            members = np.flatnonzero((graph.users.ring >= 0) & (graph.users.last_ms >= 0)).astype(np.int32)
+            moved = np.concatenate((moved, members[self.network.pulls(2 * members)]))
+        return moved
 
     def log_odds(self, graph: HotGraph, users: I32, as_of_ms: int | I64) -> F64:
         """Returns calibrated log-odds of users, `[n]`, read as of a moment (`features.head_features`)."""
