@@ -188,6 +188,7 @@ class Courier:
         self._offer = offer
         self._on_done = on_done
         self._waits = (first_wait_s, longest_wait_s)
+        self._begun = False
         self._log = structlog.get_logger("fraudgraph.delivery")
         self._woken, self._last, self._stopped = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
@@ -200,12 +201,14 @@ class Courier:
         """Wakes the thread. Returns at once."""
         if self._offer is not None and delta is not None:
             self._offer(delta)
+        self._begun = True
         self._woken.set()
 
     def close(self, limit_s: float) -> bool:
         """Lets it do what there is to do, once more, and ends it; returns whether it ended within the limit.
 
-        What was not delivered waits in the store for the next run.
+        What was not delivered waits in the store for the next run. One that was never woken does nothing: without an
+        epoch it could not note what it sent.
         """
         self._last.set()
         self._woken.set()
@@ -215,13 +218,16 @@ class Courier:
 
     def _work(self) -> None:
         self._woken.wait()
+        if not self._begun:
+            return
         try:
             with self._errand() as errand:
                 while not self._stopped.is_set():
+                    last = self._last.is_set()
                     self._woken.clear()
                     while self._retrying(errand.name)(errand.run) and not self._stopped.is_set():
                         pass
-                    if self._last.is_set():
+                    if last:
                         return
                     self._woken.wait(LOOK_EVERY_S)
         except CancelledError:

@@ -112,6 +112,15 @@ def test_a_sink_that_hangs_holds_up_neither_commits_nor_the_end() -> None:
     sink.go_on.set()  # sent at last, and nobody is there to mark it: it comes again
 
 
+def test_a_daemon_that_never_got_the_store_delivers_nothing() -> None:
+    file, sink = alerted(), Sink()
+    with Committer(store(file)) as committer:
+        walking = courier(file, sink, committer)
+        walking.start()
+        assert walking.close(LIMIT_S)
+    assert sink.got == []
+
+
 def test_a_store_that_was_taken_over_ends_deliveries() -> None:
     file, sink = alerted(), Sink()
     with Committer(store(file)) as committer:
