@@ -15,6 +15,7 @@ from fraudgraph.narrative.innocent import Explanation
 from fraudgraph.narrative.llm.endpoint import ModelError
 from fraudgraph.narrative.pattern import named
 from fraudgraph.narrative.port import Narrative, Planner, PlanReply
+from fraudgraph.narrative.reading import read_aloud
 from fraudgraph.narrative.realise import asked, explained, proposed, told
 from fraudgraph.narrative.speaker import Speaker
 from fraudgraph.narrative.template import TemplatePlanner
@@ -111,6 +112,7 @@ def realise(evidence: Evidence, reply: PlanReply, checked: Verified, fallback: s
         prompt_hash=reply.prompt_hash,
         verifier=VERIFIER,
         coverage=evidence.pack.coverage,
+        reading=read_aloud(reply.plan, checked, evidence),
         cost_micros=reply.cost_micros,
         cost_currency=reply.cost_currency,
     )
