@@ -45,13 +45,14 @@ _BARRED: Final = re.compile(
       | i | you | yours? | we | our | us | me | my | he | she | him | her | his | hers | mr | mrs | ms ) \b
     # accusations, and certainty
     | fraud | guilt | crim | thie | theft | steal | stole | scam | swindl | crook | culprit | launder | perpetrat
-    | offend | illegal | illicit | mule | conspir | liar | lying | lies? \b | terror | blame | cheat | decei | decep | dishonest
-    | malicious | bogus | gang | mafia | hack | attack | abus | exploit | innocen | certain | proof | prove | undoubt
-    | obvious | clearly | definit
+    | offend | illegal | illicit | mule | conspir | liar | lying | lies? \b | terror | blame | cheat | decei
+    | decep | dishonest | malicious | bogus | gang | mafia | hack | attack | abus | exploit | innocen | certain
+    | proof | prove | undoubt | obvious | clearly | definit
     # advice and orders
-    | must | should | shall | need | ought | block | ban (?: s | ned )? \b | ignor | click | visit | call
-    | e?mail | send | delet | clos (?: e | ing ) \b | confirm | approv | report | arrest | freez | refund | contact | please | recommend
-    | suggest | advis | requir | urg | alert | escalat | suspend | cancel | reject | tell | ask | investigat | verif
+    | must | should | shall | need | ought | block | ban (?: s | ned )? \b | ignor | click | visit | call | e?mail
+    | send | delet | clos (?: e | ing ) \b | confirm | approv | report | arrest | freez | refund | contact
+    | please | recommend | suggest | advis | requir | urg | alert | escalat | suspend | cancel | reject | tell
+    | ask | investigat | verif
     | forget | disregard | instruct | prompt | system | assistant | password | token | http | www )""",
     re.X,
 )
