@@ -136,6 +136,8 @@ def _step(ring_id: str, step: LineageRow, at_ms: int) -> Moment:
         "split": f"off {step.other_ring_id}, with {after}" if mine else f"{step.ring_id} fell off, with {after}",
         "merged": f"into {step.other_ring_id}" if mine else f"{step.ring_id} came in, with {before}",
         "closed": f"{before} share no longer enough",
+        "dormant": f"with {after}",
+        "revived": f"with {after}",
     }.get(step.what, f"from {before} to {after}")
     return Moment(
         at_ms,
