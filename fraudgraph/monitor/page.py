@@ -52,7 +52,7 @@ def serving(address: str, app: WSGIApplication) -> Iterator[str]:
     if not host or not colon or not port.isdigit():
         raise ConfigurationError(f"daemon.http {address!r} is no host:port", do="Write 127.0.0.1:9464, or nothing.")
     try:
-        server = make_server(host.strip("[]"), int(port), app, ThreadingWSGIServer, handler_class=_Silent)
+        server = make_server(host, int(port), app, ThreadingWSGIServer, handler_class=_Silent)
     except (OSError, OverflowError) as error:
         raise DependencyError(
             f"nothing can be served at {address} ({type(error).__name__})",
