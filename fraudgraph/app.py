@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fraudgraph.events.schema import Command
     from fraudgraph.events.vault import Vault
     from fraudgraph.monitor.watch import Monitor
+    from fraudgraph.narration import StoredRings
     from fraudgraph.narrative.llm.client import ModelClient
     from fraudgraph.narrative.llm.picker import QueryPicker
     from fraudgraph.narrative.llm.planner import ModelPlanner
@@ -297,7 +299,7 @@ def _open_production(
         for courier in couriers:
             courier.start()
             stack.callback(courier.close, LAST_DELIVERY_S)
-        narration = _narration(settings, writer, committer, environment)
+        narration = _narration(settings, writer, committer, monitor, environment)
         for worker in narration:
             worker.start()
             stack.callback(worker.close)
@@ -353,7 +355,7 @@ def _couriers(
 
 
 def _narration(
-    settings: Settings, writer: _Writer, committer: Committer, environment: Mapping[str, str]
+    settings: Settings, writer: _Writer, committer: Committer, monitor: Monitor, environment: Mapping[str, str]
 ) -> list[NarrationWorker]:
     """Returns what has alerted rings told by the configured language model; nothing where there is none.
 
@@ -362,7 +364,7 @@ def _narration(
     import structlog
 
     from fraudgraph.errors import DependencyError
-    from fraudgraph.narration import StoredRings, saver
+    from fraudgraph.narration import saver
     from fraudgraph.narrative.worker import NarrationWorker
 
     try:
@@ -373,7 +375,14 @@ def _narration(
     if planner is None:
         return []
     save = saver(lambda row: committer.submit(writer.store.save_narrative, row), _wall_ms)
-    return [NarrationWorker(lambda: StoredRings(open_reader(settings), settings.links), planner, planner.asked, save)]
+    rings = partial(_stored_rings, settings)
+    return [NarrationWorker(rings, planner, planner.asked, save, on_done=monitor.narrated)]
+
+
+def _stored_rings(settings: Settings) -> StoredRings:
+    from fraudgraph.narration import StoredRings
+
+    return StoredRings(open_reader(settings), settings.links)
 
 
 @contextmanager

@@ -66,6 +66,12 @@ class Metrics:
         self.deliveries = Counter(
             "fraudgraph_deliveries", "What was delivered, and attempts that failed.", ["sink", "outcome"], registry=into
         )
+        self.narratives = Counter(
+            "fraudgraph_narratives", "Rings that were to be told, by what became of it.", ["outcome"], registry=into
+        )
+        self.narrator_cost = Counter(
+            "fraudgraph_narrator_cost", "What the language model cost, in its currency.", ["currency"], registry=into
+        )
         self.store_away = Gauge("fraudgraph_store_away", "1 while the store cannot be written.", registry=into)
         self.live = Gauge("fraudgraph_live", "As /livez says.", registry=into)
         self.ready = Gauge("fraudgraph_ready", "As /readyz says.", registry=into)

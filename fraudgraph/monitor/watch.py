@@ -120,6 +120,12 @@ class Monitor:
             if sink in self._sinks:
                 self.metrics.undelivered.labels(sink).dec(count)
 
+    def narrated(self, outcome: str, cost_micros: int, currency: str) -> None:
+        """What became of a ring that was to be told, and what it cost; told by the narration worker."""
+        self.metrics.narratives.labels(outcome).inc()
+        if cost_micros:
+            self.metrics.narrator_cost.labels(currency).inc(cost_micros / 1_000_000)
+
 
 def _labelled(lags: Mapping[str, int]) -> dict[tuple[str, str], int]:
     named = {}

@@ -28,7 +28,8 @@ TEMPLATE_ASKED = Asked(f"{TEMPLATE} {TEMPLATE_VERSION}", "")
 class KeptPlan:
     """What was planned for a ring, with the hashes of all that it rests on; the same fields as the store keeps.
 
-    `model` and `prompt_hash` are those of whoever answered: the template's where the model gave no answer.
+    `model` and `prompt_hash` are those of whoever answered: the template's where the model gave no answer. The last
+    three say what making it took, and are not kept.
     """
 
     ring_id: str
@@ -37,6 +38,9 @@ class KeptPlan:
     model: str
     verifier: str
     body: bytes
+    fallback: str = ""
+    cost_micros: int = 0
+    currency: str = ""
 
     def still(self, evidence: Evidence, asked: Asked) -> bool:
         """Whether nothing that it rests on has changed."""
@@ -63,6 +67,9 @@ def keep(evidence: Evidence, planner: Planner | None, asked: Asked) -> KeptPlan:
         model=answered.model,
         verifier=VERIFIER,
         body=msgspec.json.encode(_Body(reply, fallback)),
+        fallback=fallback,
+        cost_micros=reply.cost_micros,
+        currency=reply.cost_currency,
     )
 
 

@@ -17,6 +17,9 @@ from fraudgraph.narrative.port import Planner
 MAX_WAITING: Final = 1_000
 """Rings that may wait; what comes when so many do is left to the next time that ring changes."""
 
+OUTCOMES: Final = ("model", "template", "unchanged", "failed", "dropped")
+"""What becomes of a ring: told by the model or, for it, by the template; told before; not readable; queue full."""
+
 _LOOK_S = 0.5
 
 
@@ -50,6 +53,7 @@ class NarrationWorker:
         source: opens where rings are read.
         planner: a model's; where only the template narrates, words are made when a ring is shown, and nothing is kept.
         save: has the store's writing thread keep a plan; called in the worker's thread.
+        on_done: told for each ring what became of it (`OUTCOMES`), and what it cost: millionths, currency.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class NarrationWorker:
         save: Callable[[KeptPlan], None],
         *,
         max_waiting: int = MAX_WAITING,
+        on_done: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self._source = source
         self._planner = planner
@@ -72,10 +77,8 @@ class NarrationWorker:
         self._thread: threading.Thread | None = None
         self._opened: Source | None = None
         self._log = structlog.get_logger("fraudgraph.narrator")
-        self.told = 0
-        self.unchanged = 0
-        self.failed = 0
-        self.dropped = 0
+        self._on_done = on_done
+        self.counts = dict.fromkeys(OUTCOMES, 0)
 
     def offer(self, ring_id: str) -> bool:
         """Asks for a ring to be told; returns whether it waits now. A ring that waits already waits once."""
@@ -85,7 +88,7 @@ class NarrationWorker:
             try:
                 self._waiting.put_nowait(ring_id)
             except queue.Full:
-                self.dropped += 1
+                self._count("dropped")
                 return False
             self._queued.add(ring_id)
             return True
@@ -126,7 +129,7 @@ class NarrationWorker:
         try:
             what()
         except FraudgraphError as error:
-            self.failed += 1
+            self._count("failed")
             self._log.warning("a ring could not be told", why=error.what)
             self._close_source()  # a store that was away is opened anew
 
@@ -142,10 +145,16 @@ class NarrationWorker:
             return
         kept = source.kept(ring_id)
         if kept is not None and kept.still(evidence, self._asked):
-            self.unchanged += 1
+            self._count("unchanged")
             return
-        self._save(keep(evidence, self._planner, self._asked))
-        self.told += 1
+        told = keep(evidence, self._planner, self._asked)
+        self._save(told)
+        self._count("template" if told.fallback else "model", told.cost_micros, told.currency)
+
+    def _count(self, outcome: str, cost_micros: int = 0, currency: str = "") -> None:
+        self.counts[outcome] += 1
+        if self._on_done is not None:
+            self._on_done(outcome, cost_micros, currency)
 
     def _close_source(self) -> None:
         if self._opened is not None:

@@ -77,11 +77,11 @@ def _told(settings: Settings, shop: Path, *, alerts: bool) -> int:
         else:
             worker.start()
             ends = time.monotonic() + 30.0
-            while not worker.told + worker.unchanged + worker.failed and time.monotonic() < ends:
+            while not sum(worker.counts.values()) and time.monotonic() < ends:
                 time.sleep(0.02)
             worker.close(wait_s=10.0)
         writer.submit(lambda: None).result()
-        return worker.told
+        return worker.counts["model"]
 
 
 def test_an_alerted_ring_is_told_kept_and_shown(shop: Path, model: str) -> None:
@@ -120,6 +120,24 @@ def test_a_ring_is_told_on_demand_and_a_digest_too(shop: Path, model: str, tmp_p
     narrator = next(check for check in doctor["checks"] if check["name"] == "narrator")
     assert narrator["state"] == "ok"
     assert "asked at 127.0.0.1" in narrator["what"]
+
+
+def test_a_question_is_answered(shop: Path, model: str) -> None:
+    store = ("--store", _settings(shop).store.url)
+    ring_id = fraudgraph("rings", "list", "--format", "json", *store).json["rings"][0]["ring_id"]
+    said = fraudgraph("ask", ring_id, "who brought the first device in?", *store)
+    assert said.code == 0
+    assert "fake0 (U" in said.out
+    direct = fraudgraph("ask", ring_id, "--query", "first-use", "d1", "--format", "json", *store).json
+    assert direct["answered"]
+    assert direct["arguments"] == {"identifier": "d1"}
+    assert all(sentence["evidence"] for sentence in direct["answer"])
+    unknown = fraudgraph("ask", ring_id, "is it going to rain?", *store)
+    assert unknown.code == 1
+    assert "cannot be answered from the evidence" in unknown.err
+    wrong = fraudgraph("ask", ring_id, "--query", "first-use", "D99", *store)
+    assert wrong.code == 2
+    assert "brought-in" in fraudgraph("ask", ring_id, "--queries").out
 
 
 def test_without_a_model_narrate_says_so_and_the_template_speaks(shop: Path) -> None:

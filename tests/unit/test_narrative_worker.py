@@ -36,7 +36,9 @@ class _Model:
             self.hang.wait(10.0)
         if self.away:
             raise DependencyError("away", do="Wait.")
-        return PlanReply(make_plan(pack), "tiny", "narrator-1", ASKED.prompt_hash, ASKED.model)
+        return PlanReply(
+            make_plan(pack), "tiny", "narrator-1", ASKED.prompt_hash, ASKED.model, cost_micros=250, cost_currency="USD"
+        )
 
     def repair(self, pack: EvidencePack, reply: PlanReply, failures: tuple[Failure, ...]) -> PlanReply | None:
         return None
@@ -92,7 +94,7 @@ def test_a_ring_is_told_once_per_evidence() -> None:
     assert store.saved == 1
     worker.offer("A")
     worker.step()
-    assert (model.asked, worker.unchanged, store.saved) == (1, 1, 1)
+    assert (model.asked, worker.counts["unchanged"], store.saved) == (1, 1, 1)
     store.rings["A"] = make_evidence(replace(fake_accounts(9), ring_id="A"))
     worker.offer("A")
     worker.step()
@@ -127,6 +129,16 @@ def test_a_model_that_was_away_is_asked_again_for_the_same_evidence() -> None:
     assert store.plans["A"].model == ASKED.model
 
 
+def test_what_became_of_each_ring_is_told_with_its_cost() -> None:
+    store, model, seen = _store(), _Model(), []
+    worker = NarrationWorker(store.open, model, ASKED, store.save, on_done=lambda *done: seen.append(done))
+    for away, name in ((False, "A"), (False, "A"), (True, "B")):
+        model.away = away
+        worker.offer(name)
+        worker.step()
+    assert seen == [("model", 250, "USD"), ("unchanged", 0, ""), ("template", 0, "")]
+
+
 def test_a_store_that_is_away_costs_that_ring_and_no_other() -> None:
     store, model = _store(), _Model()
     worker = NarrationWorker(store.open, model, ASKED, store.save)
@@ -136,7 +148,7 @@ def test_a_store_that_is_away_costs_that_ring_and_no_other() -> None:
     store.away = False
     worker.offer("B")
     worker.step()
-    assert (worker.failed, store.saved, store.opened, store.closed) == (1, 1, 2, 1)
+    assert (worker.counts["failed"], store.saved, store.opened, store.closed) == (1, 1, 2, 1)
 
 
 def test_nothing_waits_while_the_model_hangs() -> None:
@@ -148,7 +160,7 @@ def test_nothing_waits_while_the_model_hangs() -> None:
     assert model.entered.wait(10.0)
     offered = [worker.offer(name) for name in ("B", "C", "D", "B")]
     assert offered == [True, True, False, True]
-    assert worker.dropped == 1
+    assert worker.counts["dropped"] == 1
     assert store.saved == 0
     worker.close(wait_s=0.0)  # nor does the end
     model.hang.set()

@@ -61,9 +61,11 @@ class NarratorRules:
                 f"narrator.kind is {self.kind}, and narrator.model is not set",
                 do='Name the model or deployment, or set narrator.kind = "template".',
             )
-        if self.url and urlsplit(self.url).scheme not in ("http", "https"):
+        split = urlsplit(self.url)
+        if self.url and (split.scheme not in ("http", "https") or not split.hostname or "@" in split.netloc):
             raise ConfigurationError(
-                "narrator.base_url is no http or https address", do="Write it as http://127.0.0.1:8000/v1."
+                "narrator.base_url is no http or https address, or carries a password",
+                do=f"Write it as http://127.0.0.1:8000/v1; the key is {KEY_VARIABLE} in the environment.",
             )
         if not self.url:
             raise ConfigurationError(
