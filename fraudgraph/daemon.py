@@ -247,7 +247,8 @@ class Daemon:
             commit=meta["commit"],
             schema=meta["schema_version"],
             policy_hash=self._engine.policy.hash,
-            scorer=self._engine.scorer.name,
+            # What was fitted is the structural scorer's; which bundle is in force, the snapshot itself says.
+            scorer=self._engine.serving.structural.name,
         )
 
     def _count(self, outcome: Outcome, totals: Totals) -> None:

@@ -34,6 +34,8 @@ STRUCTURAL: Final = "structural"
 _MAGIC: Final = b"serving-1\n"
 _REMEMBERED: Final = 256
 """Promotions whose second delivery is known as one."""
+_LOOKED_AT: Final = 4_096
+"""Accounts of a measure of drift."""
 _MEMBER_LIMIT: Final = 1.5
 """The most log-odds by which the network sets a member apart from the ring: it orders, and decides about nobody."""
 
@@ -70,6 +72,23 @@ class ShadowFigures:
     sum_difference: float = 0.0
     max_difference: float = 0.0
     crossed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """What is in force, in numbers, for those who watch it.
+
+    Attributes:
+        bundle: name of the bundle, or `structural`.
+        links, bytes: that the network holds; 0 without one.
+        drift: largest error of the network's cached means (`scoring.gnn.means`) among the accounts looked at.
+    """
+
+    bundle: str
+    links: int
+    bytes: int
+    drift: float
+    shadow: ShadowFigures
 
 
 class Serving:
@@ -173,6 +192,14 @@ class Serving:
         if self._shadow is not None and len(members):
             self._count_shadow(graph, features, members, starts, scores.probability)
         return Judgement(scores, summaries, shift)
+
+    def figures(self, graph: HotGraph) -> ModelFigures:
+        """Returns what is in force, in numbers; it looks at some thousand accounts anew."""
+        if self.live is None:
+            return ModelFigures(STRUCTURAL, 0, 0, 0.0, self.shadow_figures)
+        held = self.live.figures()
+        drift = self.live.drift(graph, _LOOKED_AT)
+        return ModelFigures(self.live.bundle.name, held.links, held.bytes, drift, self.shadow_figures)
 
     def knows(self, key: str) -> bool:
         """Returns whether a promotion with this key was obeyed before."""
