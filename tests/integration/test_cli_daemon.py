@@ -26,8 +26,8 @@ from fraudgraph.testing.canonical import GraphView, graph_view, rings_view
 TOPIC = "shop-events"
 PARTITIONS = 3
 KILLS = int(os.environ.get("FRAUDGRAPH_TEST_KILLS", "6"))
-"""`make soak` kills 500 times; then each life is shorter, so that the world lasts."""
-BATCH, COMMITS_MAX = (40, 7) if KILLS < 20 else (8, 2)
+"""`make soak` kills 500 times; then each life is shorter and the world larger, so that it lasts."""
+BATCH, COMMITS_MAX, SHOPPERS = (40, 7, 2500) if KILLS < 20 else (8, 2, 20_000)
 KEY = {"FRAUDGRAPH_KEY": "5e" * 32}
 LIMIT_S = 120.0
 
@@ -94,7 +94,7 @@ def view(store: Path) -> tuple[GraphView, set[frozenset[str]]]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """A small shop's events; every fiftieth comes twice, and one is no JSON."""
     folder = tmp_path_factory.mktemp("world")
-    assert fraudgraph("simulate", "--seed", 5, "--users", 2500, "--days", 12, "--out", folder / "world").code == 0
+    assert fraudgraph("simulate", "--seed", 5, "--users", SHOPPERS, "--days", 12, "--out", folder / "world").code == 0
     lines = (folder / "world" / "events.jsonl").read_bytes().splitlines()
     twice = [line for place, line in enumerate(lines) for _ in range(1 + (place % 50 == 0))]
     return [*twice[:1000], b"no JSON", *twice[1000:]]
