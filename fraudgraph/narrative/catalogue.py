@@ -129,7 +129,7 @@ _STATEMENTS = (
         "bridge",
         "without this account or identifier the ring falls into these parts",
         ("bridge",),
-        ("identifier", "account", "parts"),
+        ("identifier", "account", "constraint", "parts"),
     ),
     ClaimKind(
         "similar-past",

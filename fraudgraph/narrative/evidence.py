@@ -49,7 +49,7 @@ _RENAMED: Final[Mapping[str, str]] = {
     "most_declined_user_id": "most_declined_account",
     "ring_id": "past",
 }
-_PRIVATE: Final = frozenset({"user_ids", "user_id", "most_declined_user_id", "chain", "ring_id"})
+_PRIVATE: Final = frozenset({"user_ids", "user_id", "most_declined_user_id", "chain", "ring_id", "constraint"})
 """What becomes a pseudonym."""
 
 _LEFT_OUT: Final = frozenset({"mask", "strength", "first_user_id", "decision_id", "identifier_kind", "ring_users"})
@@ -62,7 +62,8 @@ class Evidence:
 
     Attributes:
         pack: what a planner gets, and nothing else of this.
-        names: pseudonym -> what a report may show: user ids, short names of identifiers, numbers of past rings.
+        names: pseudonym -> what a report may show: user ids, short names of identifiers, numbers of past rings and of
+            analysts' constraints.
         items: facts and rows of the pack by id.
         accounts: id of a fact -> pseudonyms of all accounts that it is about; the pack shows the first few.
         explanations: the innocent ones that the facts allow.
@@ -112,7 +113,8 @@ def make_evidence(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> E
     innocent = explanations(view, facts)
     members = _numbered(view, by_user)
     past = {f"{f.fields['ring_id']}": f"K{n}" for n, f in enumerate(_of_kind(facts, "similar-past-ring"), 1)}
-    rekey = {**members, **past}
+    bonds = {constraint: f"T{n}" for n, (_, _, constraint) in enumerate(snapshot.together, 1)}
+    rekey = {**members, **past, **bonds}
     items = [_item(fact, rekey, view) for fact in facts]
     rows = [
         _ring_row(view, by_user),

@@ -65,6 +65,7 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
                 "identifier",
                 "identifiers",
                 "account",
+                "constraint",
                 "accounts",
                 "chain",
                 "past",

@@ -175,5 +175,5 @@ def asked(held: Held, evidence: Evidence, speaker: Speaker) -> Sentence:
         fact = next(f for f in evidence.facts if f.id == item.id)
         sizes = fact.fields["parts"]
         values["parts"] = _parts([int(n) for n in sizes] if isinstance(sizes, tuple) else [])
-        values["name"] = name or f"account {evidence.names[str(item.fields['account'])]}"
+        values["name"] = name or speaker.joint(item)
     return Sentence(QUESTIONS_ASKED[held.kind].format_map(values), (item.id,), (held.kind,))

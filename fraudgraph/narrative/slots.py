@@ -9,7 +9,7 @@ from typing import Final
 from fraudgraph.narrative.pack import ALL, UNITS, PackFact, Unit, Value, written
 
 _REFERENCE: Final = re.compile(r"([A-Z]{1,2}[0-9]*)\.([a-z_]+)(?:=(.*))?", re.S)
-_ENTITY: Final = re.compile(r"(?:U|D|C|M|P|A|IP|K)[1-9][0-9]*")
+_ENTITY: Final = re.compile(r"(?:U|D|C|M|P|A|IP|K|T)[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,14 @@ class Speaker:
         self._here.append(name)
         return f"{noun_of(name)} {name}" if first else name
 
+    def joint(self, item: PackFact) -> str:
+        """Returns what holds parts together: an identifier, an account, or an analyst's word."""
+        if "account" in item.fields:
+            return f"account {self.evidence.names[str(item.fields['account'])]}"
+        if "constraint" in item.fields:
+            return f"the analyst's tie {self.evidence.names[str(item.fields['constraint'])]}"
+        return self.plainly(_identifier(item))
+
     def things(self, names: Sequence[str]) -> str:
         """Returns `devices D1 and D2 and card C1`."""
         groups: dict[str, list[str]] = {}
@@ -322,11 +330,7 @@ def _referrals(speaker: Speaker, held: Held) -> Values:
 
 def _bridge(speaker: Speaker, held: Held) -> Values:
     item = held.items[0]
-    if "account" in item.fields:
-        name = f"account {speaker.account(str(item.fields['account']))}"
-    else:
-        name = speaker.plainly(_identifier(item))
-    return {"parts": _parts(speaker, item), "thing": name}
+    return {"parts": _parts(speaker, item), "thing": speaker.joint(item)}
 
 
 def _parts(speaker: Speaker, item: PackFact) -> str:

@@ -25,7 +25,7 @@ from fraudgraph.testing.narrative_said import NAME, SAID, Item, Options, Ring, n
 from fraudgraph.testing.narrative_truth import Truth
 
 _SUBJECT: Final = {
-    "bridge": ("identifier", "user_id"),
+    "bridge": ("identifier", "user_id", "constraint"),
     "labels": ("value",),
     "transfer-cycle": ("first_user_id",),
     "transfers-inside": ("currency",),
@@ -196,12 +196,16 @@ class Checker:
             "s": {"s" if n == 1 else ""},
             "their": {"its" if n == 1 else "their"},
             "who": self._who(n),
-            "thing": thing(item.subject),
+            "thing": self._thing(item.subject),
             "names": {self._names(item)},
             "named": {"", f" ({self._names(item)})"},
             "members": {count(n, "account")},
         }
         return {**options, **{name: {v} if isinstance(v, str) else v for name, v in found.items()}}
+
+    def _thing(self, subject: str) -> set[str]:
+        tie = any(subject == constraint for _, _, constraint in self._snapshot.together)
+        return {f"the analyst's tie {subject}"} if tie else thing(subject)
 
     def _who(self, n: int) -> set[str]:
         whole = self.truth.whole

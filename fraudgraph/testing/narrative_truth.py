@@ -58,6 +58,9 @@ class Truth:
 
     def newcomers(self) -> list[str]:
         """Returns members of whom the stream shows the beginning."""
+        births_ms = self.snapshot.births_ms
+        if births_ms >= 0:
+            return [u for u, x in self.users.items() if x.signup_ms >= 0 or x.first_ms >= births_ms]
         signed = [u for u in self.users if self.users[u].signup_ms >= 0]
         return signed or list(self.users)
 
@@ -76,11 +79,14 @@ class Truth:
         }
 
     def _device_farm(self, name: str) -> Numbers:
-        starts = sorted(x.first_ms for x in self.identifiers[name])
+        began, new = self.identifiers[name], set(self.newcomers())
+        if self.snapshot.links_ms >= 0:
+            began = [x for x in began if x.first_ms >= self.snapshot.links_ms or x.user_id in new]
+        starts = sorted(x.first_ms for x in began)
         return {
             "identifier": name,
             "members": len(starts),
-            "accounts": {x.user_id for x in self.identifiers[name]},
+            "accounts": {x.user_id for x in began},
             "first": starts[0],
             "last": starts[-1],
             "median_gap": lower_median(b - a for a, b in pairwise(starts)),
@@ -153,7 +159,7 @@ class Truth:
         return {"parts": self.parts(subject), "accounts": {subject} & set(self.users)}
 
     def parts(self, without: str = "") -> tuple[int, ...]:
-        """Returns the numbers of accounts in what hangs together without an account or an identifier."""
+        """Returns the numbers of accounts in what hangs together without an account, identifier or analyst's tie."""
         near: dict[str, set[str]] = {u: set() for u in self.users if u != without}
 
         def join(a: str, b: str) -> None:
@@ -176,8 +182,9 @@ class Truth:
             together = 1.0 - prod(1.0 - s for s, _ in strengths)
             if together >= self.policy.theta and any(not n.startswith("IP") for _, n in strengths):
                 join(one, other)
-        for one, other, _ in self.snapshot.together:
-            join(one, other)
+        for one, other, constraint in self.snapshot.together:
+            if constraint != without:
+                join(one, other)
         return tuple(sorted(map(len, _groups(near)), reverse=True))
 
     def _burst(self, _: str) -> Numbers:
