@@ -8,7 +8,7 @@ keys decides which one is told.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,7 @@ class Causes:
     Attributes:
         released: users whom an analyst keeps apart from somebody since this commit, or no longer.
         before_ms, now_ms: the watermark before the commit and after it.
+        members: of the rings that live now, by serial.
     """
 
     graph: HotGraph
@@ -46,7 +47,7 @@ class Causes:
     released: set[int]
     before_ms: int
     now_ms: int
-    members: Mapping[int, I32] = field(default_factory=dict)
+    members: Mapping[int, I32]
 
     def of(self, step: Step) -> str:
         """Returns what brought a step, in a clause."""
@@ -76,12 +77,12 @@ class Causes:
             return "an analyst ties two of the accounts"
         place, slot = team_links(self.graph.users.links, self.graph.links, team)
         return (
-            self._by_hard_tie(team, new[place], slot, whole=whole)
+            self._by_hard_tie(new[place], slot, whole=whole)
             or self._by_soft_tie(team, crosses)
             or self._by_other_cut(team)
         )
 
-    def _by_hard_tie(self, team: I32, new: Bool, slot: I32, *, whole: bool) -> str:
+    def _by_hard_tie(self, new: Bool, slot: I32, *, whole: bool) -> str:
         links, idents = self.graph.links, self.graph.idents
         keeps = (links.tie_ends_ms[slot] > self.now_ms) & (idents.degree[links.ident[slot]] > 1)
         slot, new = slot[keeps], new[keeps]
@@ -146,8 +147,14 @@ class Causes:
     def _by_age(self, users: I32, slot: I32) -> str:
         links, idents = self.graph.links, self.graph.idents
         ends = links.tie_ends_ms[slot]
-        idle = slot[(ends > self.before_ms) & (ends <= self.now_ms)]
-        mine = np.isin(self.change.deleted_users, users)
+        # Of an identifier that one account used alone nobody lost anything, and when its tie ends is not kept.
+        shared = idents.degree[links.ident[slot]] > 1
+        idle = slot[shared & (ends > self.before_ms) & (ends <= self.now_ms)]
+        lost, together = np.unique(self.change.deleted_idents, return_counts=True)
+        shared = (idents.degree[self.change.deleted_idents] > 0) | np.isin(
+            self.change.deleted_idents, lost[together > 1]
+        )
+        mine = shared & np.isin(self.change.deleted_users, users)
         gone, were = self.change.links_deleted[mine], self.change.deleted_idents[mine]
         found = [
             (int(links.last_ms[one]), int(idents.kind[ident]), how)
