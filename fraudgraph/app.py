@@ -63,7 +63,7 @@ def open_reader(settings: Settings) -> StoreReader:
         settings.store.url,
         settings.links,
         settings.priority,
-        _neo4j_options(settings),
+        _neo4j_options(settings.store.url, settings),
         warmup_days=settings.rings.warmup_days,
     )
 
@@ -75,7 +75,7 @@ def _open_store(url: str, settings: Settings) -> Store:
         url,
         settings.links,
         settings.priority,
-        _neo4j_options(settings),
+        _neo4j_options(url, settings),
         warmup_days=settings.rings.warmup_days,
     )
 
@@ -95,14 +95,17 @@ def local_file(settings: Settings) -> Path:
     return file_of(settings.store.url, Path(settings.neo4j.local_folder))
 
 
-def _neo4j_options(settings: Settings, environment: Mapping[str, str] = os.environ) -> Neo4jOptions:
-    """Returns what the URL of a store in Neo4j does not say.
+def _neo4j_options(url: str, settings: Settings, environment: Mapping[str, str] = os.environ) -> Neo4jOptions:
+    """Returns what the URL of a store in Neo4j does not say; nothing is read for another store.
 
     Raises:
         ConfigurationError: the password's file cannot be read.
     """
     from fraudgraph.stores.neo4j.access import Neo4jOptions
+    from fraudgraph.stores.url import is_neo4j
 
+    if not is_neo4j(url):
+        return Neo4jOptions()
     neo4j = settings.neo4j
     password = environment.get(NEO4J_PASSWORD_VARIABLE, "")
     if neo4j.password_file and not password:
@@ -125,7 +128,7 @@ def _neo4j_options(settings: Settings, environment: Mapping[str, str] = os.envir
 def _alone(settings: Settings) -> AbstractContextManager[bool]:
     from fraudgraph.stores.url import alone
 
-    return alone(settings.store.url, settings.links, settings.priority, _neo4j_options(settings))
+    return alone(settings.store.url, settings.links, settings.priority, _neo4j_options(settings.store.url, settings))
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -> KeyRing:

@@ -62,8 +62,7 @@ def up(
         neo4j = _neo4j(folder)
         neo4j.start(port=neo4j_port)
         note(f"Neo4j answers at {neo4j.url}; its log is {neo4j.log_file}")
-        note(f"its password is in {neo4j.password_file}: name that in neo4j.password_file, or set")
-        note(f"{NEO4J_PASSWORD_VARIABLE}")
+        note(f"its password is in {neo4j.password_file}, for neo4j.password_file or {NEO4J_PASSWORD_VARIABLE}")
 
 
 @commands.command(epilog="Example: fraudgraph services fill world/events.jsonl")
