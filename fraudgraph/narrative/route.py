@@ -29,6 +29,12 @@ _KIND_WORDS: Final[Mapping[str, str]] = MappingProxyType(
 _WORD = re.compile(r"[\w.@+:-]*\w")
 _ORDINAL = re.compile(r"(\d{1,3})(?:st|nd|rd|th)")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[tT][\d:.]+(?:[zZ]|[+-]\d{2}:\d{2})?)?")
+_OPENING = re.compile(
+    r"who|whose|what|which|when|where|how|why|is|are|was|were|did|does|do|has|have|had|can|could|since|show|list|the"
+    r"|after|before|in|for"
+)
+"""Words that may begin a question, and so have a capital letter, as names have."""
+
 _PSEUDONYM = re.compile(r"(?:U|D|IP|C|M|P|A)\d{1,6}")
 
 
@@ -110,17 +116,22 @@ def _field(word: str, evidence: Evidence) -> str:
 
 def neutral(text: str, evidence: Evidence) -> str:
     """Returns a question without anything that could name a person: user ids of members as pseudonyms, and of the rest
-    only lower-case words, pseudonyms, dates, and places in a row; everything else is an ellipsis."""
+    only lower-case words, pseudonyms, dates, and places in a row; everything else is an ellipsis. A name in lower case
+    cannot be told from another word."""
     short = {name: pseudonym for pseudonym, name in evidence.names.items() if name in evidence.view.users}
     out = []
-    for place, token in enumerate(_WORD.findall(text[:MAX_QUESTION])):
+    for token in _WORD.findall(text[:MAX_QUESTION]):
         if token in short:
             out.append(short[token])
         elif _PSEUDONYM.fullmatch(token.upper()) and token.upper() in evidence.names:
             out.append(token.upper())
         elif _DATE.fullmatch(token) or _ORDINAL.fullmatch(token.lower()):
             out.append(token)
-        elif token.isascii() and token.replace("-", "").isalpha() and (token.islower() or place == 0):
+        elif (
+            token.isascii()
+            and token.replace("-", "").isalpha()
+            and (token.islower() or _OPENING.fullmatch(token.lower()))
+        ):
             out.append(token.lower())
         else:
             out.append("…")

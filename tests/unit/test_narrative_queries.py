@@ -159,6 +159,7 @@ def test_what_is_sent_of_a_question_names_nobody() -> None:
     sent = neutral(text, evidence)
     for canary in ("Erika", "Mustermann", "example", "170", "4111", "10.0", "DE89", "script"):
         assert canary.lower() not in sent.lower()
+    assert neutral("Erika bought what?", evidence) == "… bought what"
     for kept in ("what links", "2026-03-01", "2nd", "D1"):
         assert kept in sent
 

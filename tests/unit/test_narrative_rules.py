@@ -43,6 +43,10 @@ def test_the_key_comes_from_the_environment(tmp_path: Path) -> None:
     assert client is not None
     assert client.endpoint.key == "sk-x"
     assert make_client(NarratorRules(), {}) is None
+    for broken in ("sk-x\nX-Evil: 1", "sk-…", "sk-\x00"):
+        with pytest.raises(ConfigurationError, match="no key has") as caught:
+            make_client(rules, {KEY_VARIABLE: broken})
+        assert "sk-" not in str(caught.value)
 
 
 def test_the_cache_is_the_users_or_where_it_is_said(tmp_path: Path) -> None:

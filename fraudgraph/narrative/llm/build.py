@@ -31,7 +31,11 @@ def make_client(
     """
     if rules.kind == "template":
         return None
-    key = environment.get(KEY_VARIABLE, "")
+    key = environment.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(
+            f"{KEY_VARIABLE} holds characters that no key has", do="Set it to the key alone, in one line."
+        )
     if not key and rules.kind != "compatible":
         raise ConfigurationError(
             f"narrator.kind is {rules.kind}, and {KEY_VARIABLE} is not set",

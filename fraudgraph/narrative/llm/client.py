@@ -60,7 +60,7 @@ class ModelClient:
     """Asks one endpoint, within its limits; every failure is a `ModelError` and comes within the deadline.
 
     Safe among threads. In the order in which they are looked at: replies kept under the hash of prompt and model, the
-    circuit breaker, calls at a time, the day's budget. One attempt and the endpoint's retries are the library's; a
+    circuit breaker, the day's budget, calls at a time. One attempt and the endpoint's retries are the library's; a
     server that names its own delay is not tried again. Redirects are not followed. Bodies of errors are not read.
 
     Args:
@@ -210,12 +210,14 @@ class ModelClient:
 
         def work() -> None:
             self._deadline.ends_s = ends_s
+            outcome: bytes | ModelError = self._trouble(Trouble.UNREACHABLE, "the call broke off")
             try:
-                done.put(self._post(prompt, ability))
+                outcome = self._post(prompt, ability)
             except ModelError as error:
-                done.put(error)
-            finally:
+                outcome = error
+            finally:  # whatever happens, nobody waits for it
                 self._slots.release()
+                done.put(outcome)
 
         threading.Thread(target=work, name="narrator-call", daemon=True).start()
         try:
@@ -230,10 +232,10 @@ class ModelClient:
         import httpx2
         import openai
 
-        library = self._opened()
         asked = request(prompt, ability, self.endpoint, max_reply_tokens=self._limit(prompt))
-        create: Any = library.responses if ability.way is Way.RESPONSES else library.chat.completions
         try:
+            library = self._opened()
+            create: Any = library.responses if ability.way is Way.RESPONSES else library.chat.completions
             with create.with_streaming_response.create(**asked) as response:
                 return self._read(response)
         except (openai.APITimeoutError, httpx2.TimeoutException) as error:
