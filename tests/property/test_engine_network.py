@@ -15,6 +15,7 @@ from support.journal import (
     LATENESS_MS,
     SMALL_POLICY,
     SMALL_RULES,
+    START_MS,
     Happening,
     Source,
     arrivals_of,
@@ -23,6 +24,7 @@ from support.journal import (
 )
 
 from fraudgraph.engine import Engine
+from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.scoring.gnn.feed import network_graph
 from fraudgraph.testing.bundles import random_bundle
 from fraudgraph.testing.canonical import graph_view, rings_view
@@ -135,3 +137,29 @@ def test_a_restart_goes_on_with_the_same_scores(happenings: list[Happening], sal
     assert often.rows.keys() == never.rows.keys()
     for serial, row in never.rows.items():
         assert often.rows[serial].probability == pytest.approx(row.probability, abs=TOLERANCE)
+
+
+def test_a_ring_follows_an_account_that_pays_very_many() -> None:
+    """What that account sends is pulled, so the members' scores move without anybody telling."""
+    engine = start(pull_degree=6)
+    device = ((EntityKind.DEVICE, "shared"),)
+    members = [Happening(f"r{i}", START_MS, f"r{i}", EventType.LOGIN, device) for i in range(3)]
+    paid = [
+        Happening(f"t{i}", START_MS, "payer", EventType.TRANSFER, other=to, amount_minor=100, currency=978)
+        for i, to in enumerate(("r0", *(f"s{i}" for i in range(12))))
+    ]
+    spends = [
+        Happening(f"o{i}", START_MS + i, "payer", EventType.ORDER, ((EntityKind.CARD, f"{i}"),), None, 90_000, 978)
+        for i in range(4)
+    ]
+    source = Source([("p0", event) for event in (*members, *paid, *spends)])
+    first = len(members) + len(paid)
+    engine.apply(source.batch(0, first))
+    (serial,) = engine.rows
+    before = engine.rows[serial].probability
+    engine.apply(source.batch(first, first + len(spends)))
+    assert engine.serving.live is not None
+    assert engine.serving.live.feed.busy
+    assert abs(engine.rows[serial].probability - before) > TOLERANCE
+    assert_fresh(engine)
+    assert_pyg(engine)

@@ -7,6 +7,7 @@ what it told the network, and tells only what differs. So whatever it looks at, 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -114,9 +115,16 @@ def users_of(nodes: I32) -> I32:
 
 
 class NetworkFeed:
-    """Turns changes of one graph into batches for one `IncrementalNetwork`; one writer."""
+    """Turns changes of one graph into batches for one `IncrementalNetwork`; one writer.
 
-    def __init__(self, policy: LinkPolicy, half_life_ms: int | None) -> None:
+    Args:
+        busy_from: accounts with so many partners in one direction of transfers or referrals are `busy`.
+    """
+
+    def __init__(self, policy: LinkPolicy, half_life_ms: int | None, *, busy_from: int = 2**31) -> None:
+        self.busy: set[tuple[int, int, int]] = set()
+        self._busy_from = busy_from
+        self._partners: Counter[tuple[int, int, int]] = Counter()
         self._reach_ms = None if half_life_ms is None else _REACH * half_life_ms
         self._newest_ms = 0
         self._limits = hub_limits(policy)
@@ -231,10 +239,26 @@ class NetworkFeed:
             if not steps:
                 del self._pairs[pair]
                 removed.append(pair)
-            elif (latest := max(steps.values())) != step:
+                self._count_partners(pair, -1)
+                continue
+            if step == _UNKNOWN:
+                self._count_partners(pair, 1)
+            if (latest := max(steps.values())) != step:
                 put.append(pair)
                 put_steps.append(latest)
         return _rows(removed), _rows(put), np.array(put_steps, np.int64)
+
+    def _count_partners(self, pair: tuple[int, int, int], change: int) -> None:
+        family, sender, receiver = pair
+        for side, node in enumerate((sender, receiver)):
+            end = (family, side, node)
+            self._partners[end] += change
+            if self._partners[end] >= self._busy_from:
+                self.busy.add(end)
+            else:
+                self.busy.discard(end)
+                if not self._partners[end]:
+                    del self._partners[end]
 
     def _forget(self, entities: list[tuple[int, int]]) -> I32:
         nodes = np.array([2 * entity + (kind != EntityKind.USER) for kind, entity in entities], np.int32)

@@ -33,7 +33,8 @@ class LiveNetwork:
     def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> None:
         bundle.manifest.require(features_hash=FEATURES_HASH, policy_hash=graph.policy.hash)
         self.bundle = bundle
-        self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms)
+        # The network goes on pulling from a node until it has fewer links than half of the limit.
+        self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms, busy_from=pull_degree // 2)
         features, links = self.feed.everything(graph)
         nodes = int(features.node.max(initial=0)) + 1
         self.network = IncrementalNetwork(
@@ -50,7 +51,7 @@ class LiveNetwork:
         """
         features, links = self.feed.update(graph, change)
         moved = users_of(self.network.apply(links, features).nodes)
-        if self._pulls_idents or len(graph.transfers):
+        if self._pulls_idents or self.feed.busy:
             members = np.flatnonzero((graph.users.ring >= 0) & (graph.users.last_ms >= 0)).astype(np.int32)
             moved = np.concatenate((moved, members[self.network.pulls(2 * members)]))
         return moved
