@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from support.cli import fraudgraph
 from support.model_server import Call, model_server
 from support.ring_stories import RINGS
 
-from fraudgraph.app import make_planner, open_ingest, open_reader
+from fraudgraph.app import make_decoder, make_engine, make_planner, open_ingest, open_reader
 from fraudgraph.committer import Committer
+from fraudgraph.daemon import Daemon
+from fraudgraph.events.keys import load_key
 from fraudgraph.narration import Narration, StoredRings, saver
 from fraudgraph.narrative.claims import write_plan
 from fraudgraph.narrative.evidence import make_evidence
@@ -24,6 +28,7 @@ from fraudgraph.narrative.worker import NarrationWorker
 from fraudgraph.settings import Settings, load_settings
 from fraudgraph.stores.port import CommitDelta
 from fraudgraph.stores.url import open_store
+from fraudgraph.streams.files import FileStream
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +107,41 @@ def test_an_alerted_ring_is_told_kept_and_shown(shop: Path, model: str) -> None:
     assert _told(settings, shop, alerts=False) == 0  # the next start finds nothing to do
     report = fraudgraph("rings", "show", ring_id, "--format", "json", *store).json
     assert report["ring_id"] == ring_id
+
+
+def test_alerts_are_committed_while_the_model_hangs(tmp_path: Path) -> None:
+    let_go, asked = threading.Event(), threading.Event()
+
+    def hang(call: Call) -> None:
+        asked.set()
+        let_go.wait(60.0)
+        call.raw(500, b"{}")
+
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(RINGS["fake_accounts"]().lines()))
+    with model_server(hang) as server:
+        settings = _settings(tmp_path, server.url)
+        planner = make_planner(settings, {})
+        assert planner is not None
+        keys, _ = load_key({}, tmp_path / "key")
+        with (
+            closing(open_store(settings.store.url, settings.links, settings.priority)) as store,
+            closing(FileStream([tmp_path / "events.jsonl"])) as stream,
+            Committer(store) as writer,
+        ):
+            save = saver(lambda row: writer.submit(store.save_narrative, row), lambda: 0)
+            rings = partial(StoredRings, policy=settings.links)
+            worker = NarrationWorker(lambda: rings(open_reader(settings)), planner, planner.asked, save)
+            worker.start()
+            engine, decoder = make_engine(settings), make_decoder(settings, keys)
+            totals = Daemon(stream, decoder, engine, writer, followers=[Narration(worker)]).run()
+            assert asked.wait(60.0)
+            assert totals.alerts == 1
+            with closing(open_reader(settings)) as reader:
+                (alert,) = reader.alerts()
+                assert reader.narrative(alert.ring_id) is None
+            let_go.set()
+            worker.close(wait_s=60.0)
+        assert worker.counts["template"] == 1
 
 
 def test_a_ring_is_told_on_demand_and_a_digest_too(shop: Path, model: str, tmp_path: Path) -> None:
