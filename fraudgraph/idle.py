@@ -80,7 +80,7 @@ class IdleWatch:
         self._started_ms = self._last_ms = self._looked_ms = self._wall_ms()
 
     def poll(self, max_records: int) -> RawBatch | None:
-        """Returns what the stream has, and looks for silence now and then; a busy stream may have a silent partition."""
+        """Returns what the stream has, and looks for silence now and then: of one partition too, in a busy stream."""
         raw = self._stream.poll(max_records)
         now_ms = self._wall_ms()
         if raw is not None and len(raw):
