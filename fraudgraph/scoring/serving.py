@@ -42,6 +42,7 @@ _MEMBER_LIMIT: Final = 1.5
 
 class _Promoted(msgspec.Struct, frozen=True, array_like=True):
     bundle: str
+    digest: str
     keys: tuple[str, ...]
     scorer: bytes
 
@@ -151,12 +152,18 @@ class Serving:
         """Takes up a stored state, and builds the networks over a graph that was restored.
 
         Raises:
-            ConfigurationError: a promoted bundle is not there, or does not fit; or the state is another scorer's.
+            ConfigurationError: a promoted bundle is not there, is another one by now, or does not fit; or the state is
+                another scorer's.
         """
         if state is not None and state.startswith(_MAGIC):
             stored = msgspec.msgpack.decode(state[len(_MAGIC) :], type=_Promoted)
             self._promoted, self._keys, state = stored.bundle, stored.keys, stored.scorer
             self._bundle = self._find(stored.bundle)
+            if _digest(self._bundle) != stored.digest:
+                raise ConfigurationError(
+                    f"the bundle {stored.bundle!r} is not the one that was promoted, {stored.digest}",
+                    do="Put that one back under its name, and promote the other under a name of its own.",
+                )
         if state:
             self.structural.restore(state)
         self._start(graph)
@@ -165,7 +172,8 @@ class Serving:
         """Returns what was fitted, and what was promoted, for the store; empty where neither."""
         if self._promoted is None:
             return self.structural.state()
-        return _MAGIC + msgspec.msgpack.encode(_Promoted(self._promoted, self._keys, self.structural.state()))
+        promoted = _Promoted(self._promoted, _digest(self._bundle), self._keys, self.structural.state())
+        return _MAGIC + msgspec.msgpack.encode(promoted)
 
     def update(self, graph: HotGraph, change: GraphChange) -> I32:
         """Takes up a change of the graph; returns users whose score by the network may have moved."""
@@ -220,7 +228,8 @@ class Serving:
 
     def promote(self, bundle: str, key: str, graph: HotGraph) -> None:
         """Warms a bundle's network over the graph and puts it in force; to be called between two commits."""
-        self._put_in_force(self._find(bundle), graph)
+        self._bundle = self._find(bundle)
+        self._put_in_force(self._bundle, graph)
         self._promoted = bundle
         self._keys = (*self._keys, key)[-_REMEMBERED:]
 
@@ -241,3 +250,7 @@ class Serving:
         figures.sum_difference += float(difference.sum())
         figures.max_difference = max(figures.max_difference, float(difference.max(initial=0.0)))
         figures.crossed += int(np.count_nonzero((other >= self._line) != (in_force >= self._line)))
+
+
+def _digest(bundle: Bundle | None) -> str:
+    return "" if bundle is None else bundle.manifest.digest

@@ -134,6 +134,19 @@ def test_a_restart_goes_on_with_what_was_promoted_and_knows_its_command() -> Non
     assert probabilities(again) == pytest.approx(probabilities(engine), abs=1e-4)
 
 
+def test_a_bundle_that_is_another_by_now_is_not_taken_for_the_promoted_one() -> None:
+    store = MemoryStore(SMALL_POLICY, SMALL_RULES.priority)
+    store.claim()
+    store.commit(start("first").apply(said("second")).delta)
+
+    def overwritten(name: str) -> Bundle:
+        return random_bundle(SMALL_POLICY, 9, name=name, width=4)
+
+    again = Engine(SMALL_POLICY, SMALL_RULES, FakeScorer(), library=overwritten)
+    with pytest.raises(ConfigurationError, match="not the one that was promoted"):
+        again.restore(store.load())
+
+
 def test_a_promotion_rewrites_a_large_store_in_several_commits() -> None:
     events = source(5)
     engine = start(rescored_rings=1)
