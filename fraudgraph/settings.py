@@ -218,6 +218,13 @@ class Settings:
                 f"memory.user_days {self.memory.user_days} is not above {longest}, another time to live",
                 do="Raise it above memory.order_days, memory.transfer_days and every ttl_days.",
             )
+        read = {name.strip() for name in self.kafka.topics.split(",")}
+        for knob, topic in (("alerts.topic", self.alerts.topic), ("dead_letters.topic", self.dead_letters.topic)):
+            if topic in read:
+                raise ConfigurationError(
+                    f"{knob} {topic} is one of kafka.topics: the daemon would read what it writes",
+                    do="Give it a topic of its own.",
+                )
 
 
 @dataclass(frozen=True, slots=True)

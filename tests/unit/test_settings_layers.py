@@ -106,6 +106,8 @@ def test_variables_of_others_and_the_key_are_no_settings() -> None:
         ("identity.default_currency", "euro", "regex"),
         ("priority.half_life_days", "0", "> 0"),
         ("memory.user_days", "365", "not above 365"),
+        ("alerts.topic", "shop-events", "read what it writes"),
+        ("dead_letters.topic", "shop-events", "read what it writes"),
         ("links.kinds.card.ttl_days", "400", "not above 400"),
     ],
 )
