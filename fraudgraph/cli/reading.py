@@ -58,7 +58,7 @@ def told(
     """Returns what a model says of a ring: as kept for this evidence, else by asking; None where the template narrates.
 
     Args:
-        planner: who is asked where nothing is kept, or where the template spoke because the model was away.
+        planner: who is asked where nothing is kept.
     """
     from fraudgraph.narrative.evidence import make_evidence
     from fraudgraph.narrative.kept import retold
@@ -69,6 +69,4 @@ def told(
         return None
     evidence = make_evidence(snapshot, settings.links)
     kept = None if row is None else retold(evidence, row.evidence_hash, row.body)
-    if planner is None or (kept is not None and not kept.fallback):
-        return kept
-    return narrate(evidence, planner)
+    return kept if kept is not None or planner is None else narrate(evidence, planner)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from fraudgraph.narrative.evidence import Evidence
-from fraudgraph.narrative.narrate import planned, realise
+from fraudgraph.narrative.narrate import NO_ANSWER, planned, realise
 from fraudgraph.narrative.port import Narrative, Planner, PlanReply
-from fraudgraph.narrative.template import TEMPLATE, TEMPLATE_VERSION
 from fraudgraph.narrative.verifier import VERIFIER, verify
 
 
@@ -21,15 +20,12 @@ class Asked:
     prompt_hash: str
 
 
-TEMPLATE_ASKED = Asked(f"{TEMPLATE} {TEMPLATE_VERSION}", "")
-
-
 @dataclass(frozen=True, slots=True)
 class KeptPlan:
     """What was planned for a ring, with the hashes of all that it rests on; the same fields as the store keeps.
 
-    `model` and `prompt_hash` are those of whoever answered: the template's where the model gave no answer. The last
-    three say what making it took, and are not kept.
+    The last four say how making it went, and are not kept: `answered` is False where the model gave no answer, and the
+    template speaks for the time being.
     """
 
     ring_id: str
@@ -38,6 +34,7 @@ class KeptPlan:
     model: str
     verifier: str
     body: bytes
+    answered: bool = True
     fallback: str = ""
     cost_micros: int = 0
     currency: str = ""
@@ -56,17 +53,17 @@ class _Body(msgspec.Struct, frozen=True):
 def keep(evidence: Evidence, planner: Planner | None, asked: Asked) -> KeptPlan:
     """Plans a ring, and returns what is to be kept; never fails for a model's sake.
 
-    A model that answered badly is not asked again for the same evidence; one that gave no answer is.
+    A model that answered badly is not asked again for the same evidence: then the template's plan is kept.
     """
     reply, _, fallback = planned(evidence, planner)
-    answered = asked if not fallback.startswith("no answer") else TEMPLATE_ASKED
     return KeptPlan(
         ring_id=evidence.snapshot.ring_id,
         evidence_hash=evidence.hash,
-        prompt_hash=answered.prompt_hash,
-        model=answered.model,
+        prompt_hash=asked.prompt_hash,
+        model=asked.model,
         verifier=VERIFIER,
         body=msgspec.json.encode(_Body(reply, fallback)),
+        answered=not fallback.startswith(NO_ANSWER),
         fallback=fallback,
         cost_micros=reply.cost_micros,
         currency=reply.cost_currency,

@@ -21,6 +21,9 @@ from fraudgraph.narrative.speaker import Speaker
 from fraudgraph.narrative.template import TemplatePlanner
 from fraudgraph.narrative.verifier import VERIFIER, Verified, verify
 
+NO_ANSWER: Final = "no answer"
+"""How the reason begins where a planner could not be had at all."""
+
 FLOOR: Final = 0.5
 """Where less of a plan holds, or nothing of its summary and reasons, the template speaks."""
 
@@ -43,9 +46,9 @@ def planned(evidence: Evidence, planner: Planner | None = None) -> tuple[PlanRep
         except PlanError as error:
             fallback = f"no plan ({error.fault})"
         except ModelError as error:
-            fallback = f"no answer ({error.trouble})"
+            fallback = f"{NO_ANSWER} ({error.trouble})"
         except DependencyError:
-            fallback = "no answer"
+            fallback = NO_ANSWER
         else:
             reply, checked = _repaired(evidence, planner, reply)
             if _stands(checked):

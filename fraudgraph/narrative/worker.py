@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -19,6 +20,9 @@ MAX_WAITING: Final = 1_000
 
 OUTCOMES: Final = ("model", "template", "unchanged", "failed", "dropped")
 """What becomes of a ring: told by the model or, for it, by the template; told before; not readable; queue full."""
+
+AGAIN_AFTER_S: Final = 60.0
+"""So long after the last one a ring for which there was no answer is tried again."""
 
 _LOOK_S = 0.5
 
@@ -47,7 +51,7 @@ class NarrationWorker:
     """Takes ring ids from a bounded queue, and gives plans to the one writer to be saved; `offer` never waits.
 
     A failure to read or to tell one ring is logged and counted, and the next ring is told: nothing here stops the
-    daemon, and nothing of the daemon waits for it.
+    daemon, and nothing of the daemon waits for it. Rings for which the model gave no answer are offered again later.
 
     Args:
         source: opens where rings are read.
@@ -65,6 +69,7 @@ class NarrationWorker:
         *,
         max_waiting: int = MAX_WAITING,
         on_done: Callable[[str, int, str], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._planner = planner
@@ -78,6 +83,9 @@ class NarrationWorker:
         self._opened: Source | None = None
         self._log = structlog.get_logger("fraudgraph.narrator")
         self._on_done = on_done
+        self._monotonic = monotonic
+        self._unanswered: dict[str, None] = {}
+        self._asked_s = 0.0
         self.counts = dict.fromkeys(OUTCOMES, 0)
 
     def offer(self, ring_id: str) -> bool:
@@ -95,6 +103,7 @@ class NarrationWorker:
 
     def step(self, wait_s: float = 0.0) -> bool:
         """Tells the ring that waits longest; returns False where none came within `wait_s`."""
+        self._offer_unanswered()
         try:
             ring_id = self._waiting.get(timeout=wait_s) if wait_s else self._waiting.get_nowait()
         except queue.Empty:
@@ -125,6 +134,12 @@ class NarrationWorker:
         for ring_id in self._reading().recent(MAX_WAITING // 2):
             self.offer(ring_id)
 
+    def _offer_unanswered(self) -> None:
+        if self._unanswered and self._monotonic() - self._asked_s >= AGAIN_AFTER_S:
+            again, self._unanswered = self._unanswered, {}
+            for ring_id in again:
+                self.offer(ring_id)
+
     def _step(self, what: Callable[[], None]) -> None:
         try:
             what()
@@ -148,7 +163,11 @@ class NarrationWorker:
             self._count("unchanged")
             return
         told = keep(evidence, self._planner, self._asked)
-        self._save(told)
+        if told.answered:
+            self._save(told)
+        else:
+            self._unanswered[ring_id] = None
+            self._asked_s = self._monotonic()
         self._count("template" if told.fallback else "model", told.cost_micros, told.currency)
 
     def _count(self, outcome: str, cost_micros: int = 0, currency: str = "") -> None:

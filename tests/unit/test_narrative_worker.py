@@ -10,7 +10,7 @@ from support.snapshots import card_testing, fake_accounts, household, nasty
 
 from fraudgraph.errors import DependencyError, StoreError
 from fraudgraph.narrative.evidence import Evidence, make_evidence
-from fraudgraph.narrative.kept import TEMPLATE_ASKED, Asked, KeptPlan, keep, retold
+from fraudgraph.narrative.kept import Asked, KeptPlan, keep, retold
 from fraudgraph.narrative.narrate import narrate
 from fraudgraph.narrative.pack import EvidencePack
 from fraudgraph.narrative.port import Failure, PlanReply
@@ -114,19 +114,20 @@ def test_another_model_or_prompt_tells_it_anew(change: str) -> None:
     assert store.saved == 1
 
 
-def test_a_model_that_was_away_is_asked_again_for_the_same_evidence() -> None:
-    store, model = _store(), _Model()
-    worker = NarrationWorker(store.open, model, ASKED, store.save)
+def test_a_model_that_was_away_is_asked_again_later() -> None:
+    store, model, now_s = _store(), _Model(), [0.0]
+    worker = NarrationWorker(store.open, model, ASKED, store.save, monotonic=lambda: now_s[0])
     model.away = True
     worker.offer("A")
     worker.step()
-    assert store.saved == 1
-    assert store.plans["A"].model == TEMPLATE_ASKED.model
+    now_s[0] = 59.0
+    assert not worker.step()
+    assert store.saved == 0
     model.away = False
-    worker.offer("A")
-    worker.step()
-    assert store.saved == 2
-    assert store.plans["A"].model == ASKED.model
+    now_s[0] = 61.0
+    assert worker.step()
+    assert not worker.step()
+    assert (model.asked, store.saved, store.plans["A"].model) == (2, 1, ASKED.model)
 
 
 def test_what_became_of_each_ring_is_told_with_its_cost() -> None:
