@@ -120,6 +120,16 @@ class StoreSuite(StoreCases, StoreOutbox):
         store.close()
         copy.close()
 
+    def test_columns_without_rows_change_nothing(self) -> None:
+        store = self.claimed()
+        store.commit(small_shop(1))
+        before = plain(store.load())
+        delta = CommitDelta(commit=2, watermark_ms=START_MS)
+        for table in ("links", "users", "orders", "transfers"):
+            setattr(delta, table, {name: column[:0] for name, column in getattr(small_shop(2), table).items()})
+        store.commit(delta)
+        assert plain(store.load()) == before | {"commit": 2}
+
     def test_delete_comes_before_upsert_of_the_same_id(self) -> None:
         store = self.claimed()
         store.commit(small_shop(1))
