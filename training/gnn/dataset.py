@@ -21,7 +21,7 @@ from fraudgraph.scoring.gnn.feed import NetworkGraph, network_graph
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.ring_head import reading_times
 from training.labels import LabelLog, Targets
-from training.replay import passing_decoder, raw_batches
+from training.replay import EVENTS_PER_COMMIT, passing_decoder, raw_batches
 from training.splits import Cut
 
 _ALMOST_ONE = 1.0 - 1e-6
@@ -108,6 +108,7 @@ def replay_slices(
     engine: Engine,
     *,
     world: int = 0,
+    events_per_commit: int = EVENTS_PER_COMMIT,
     show: Callable[[int, int | None, str], None] = lambda done, total, words: None,
 ) -> Stream:
     """Replays a whole stream and reads a slice at each cut, before the first commit with a later event in it.
@@ -115,11 +116,12 @@ def replay_slices(
     Args:
         events: JSON lines, or a file or folder of them.
         cuts: in order of time.
+        events_per_commit: so many at most of the last events before a cut are not seen there.
         show: called with the slices that were read, of how many, and words.
     """
     stream = Stream([])
     decoder, due = passing_decoder(), list(cuts)
-    for raw in raw_batches(events):
+    for raw in raw_batches(events, events_per_commit):
         batch = decoder.decode(raw)
         stream.events += len(batch)
         newest_ms = int(batch.ts_ms.max(initial=0))

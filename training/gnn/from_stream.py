@@ -21,10 +21,11 @@ from training.gnn.measure import Bool
 from training.gnn.recipe import Logits, Progress, Recipe, bundle_of, calibrate, head_of
 from training.gnn.train import train, user_logits
 from training.labels import POSITIVE, UNKNOWN, LabelLog, Targets, maturity_ms
-from training.replay import passing_decoder, raw_batches
+from training.replay import EVENTS_PER_COMMIT, passing_decoder, raw_batches
 from training.ring_figures import resamples
 from training.splits import by_time, components, disjoint
 
+SMALLEST_COMMIT = 20
 MIN_RINGS = 20
 """Rings with reported fraud below which a ring head would be fitted to chance."""
 REPORTED_SHARE = 1 / 3
@@ -53,7 +54,7 @@ def train_on_stream(
         UsageError: the stream is too short, or holds too few labels.
     """
     say("reading the labels")
-    log, first_ms, last_ms, digest = _survey(data)
+    log, first_ms, last_ms, events, digest = _survey(data)
     mature_ms = maturity_ms(log.labels.values(), last_ms)
     if mature_ms < 0:
         raise UsageError("no label and no chargeback says fraud", do="Add labels to the events, or use --worlds.")
@@ -61,7 +62,13 @@ def train_on_stream(
     split = by_time(first_ms, last_ms, fit_cuts=plan.fit_cuts, horizon_ms=recipe.horizon_ms, maturity_ms=mature_ms)
     say(f"{len(log.labels):,} labels; 9 of 10 reports arrive within {mature_ms / DAY_MS:.0f} days")
     show = progress("replaying the events")
-    stream = replay_slices(data, [*split.fit, split.stop, split.calibrate], engine := make_engine(), show=show)
+    stream = replay_slices(
+        data,
+        [*split.fit, split.stop, split.calibrate],
+        engine := make_engine(),
+        events_per_commit=max(SMALLEST_COMMIT, min(EVENTS_PER_COMMIT, events // 200)),
+        show=show,
+    )
     stream.aim(recipe.horizon_ms, mature_ms, keep_known=plan.keep_known)
     *fit, stop, last = stream.slices
     if plan.disjoint:
@@ -91,19 +98,20 @@ def train_on_stream(
     )
 
 
-def _survey(data: Path) -> tuple[LabelLog, int, int, str]:
-    """Returns all labels, the first and last event time, and a digest of the events' bytes."""
+def _survey(data: Path) -> tuple[LabelLog, int, int, int, str]:
+    """Returns all labels, the first and last event time, how many events, and a digest of their bytes."""
     log, decoder, digest = LabelLog(), passing_decoder(), hashlib.blake2b(digest_size=8)
-    first_ms, last_ms = np.iinfo(np.int64).max, 0
+    first_ms, last_ms, events = np.iinfo(np.int64).max, 0, 0
     for raw in raw_batches(data):
         for value in raw.values:
             digest.update(value)
         batch = decoder.decode(raw)
         log.take(batch)
+        events += len(batch)
         if len(batch):
             first_ms = min(first_ms, int(batch.ts_ms.min()))
             last_ms = max(last_ms, int(batch.ts_ms.max()))
-    return log, first_ms, last_ms, digest.hexdigest()
+    return log, first_ms, last_ms, events, digest.hexdigest()
 
 
 def _targets(piece: Slice) -> Targets:

@@ -12,7 +12,7 @@ from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.gnn.engine import PULL_DEGREE, Figures, IncrementalNetwork
 from fraudgraph.scoring.gnn.features import FEATURES_HASH, head_features
 from fraudgraph.scoring.gnn.feed import NetworkFeed, hub_limits, users_of
-from fraudgraph.scoring.ring_head import summarise
+from fraudgraph.scoring.ring_head import reading_times, summarise
 
 SUMMARY_DECIMALS: Final = 4
 """What the network says of a ring is rounded to so many decimals before it decides anything. Sums of floats depend on
@@ -74,8 +74,7 @@ class LiveNetwork:
         """
         if not len(members):
             return np.empty(0), summarise(np.empty(0), starts)
-        last_ms = np.maximum.reduceat(graph.users.last_ms[members], starts[:-1])
-        log_odds = self.log_odds(graph, members, np.repeat(last_ms, np.diff(starts)))
+        log_odds = self.log_odds(graph, members, reading_times(graph.users.last_ms[members], starts))
         return log_odds, np.round(summarise(log_odds, starts), SUMMARY_DECIMALS)
 
     def drift(self, graph: HotGraph, most: int) -> float:
