@@ -308,3 +308,23 @@ def test_whether_a_writer_is_at_work_is_seen_from_elsewhere(neo4j_database: Data
             assert reader.is_at_work()
         store.close()
         assert not reader.is_at_work()
+
+
+def test_a_restore_that_did_not_end_is_refused_and_one_that_did_goes_on(neo4j_database: Database) -> None:
+    source, half, whole = (neo4j_database.fresh() for _ in range(3))
+    options = neo4j_database.options
+    with closing(Neo4jStore(source, options, *RULES)) as store:
+        store.claim()
+        store.commit(_stamped(1, rows=5, members=2))
+        image, torn = store.image(), store.image()
+        torn.delta.entities = []  # its links speak of nobody
+        with closing(Neo4jStore(half, options, *RULES)) as target, pytest.raises(StoreError, match="not there"):
+            target.restore(torn)
+        with closing(Neo4jStore(whole, options, *RULES)) as target:
+            target.restore(image)
+            target.claim()
+            target.commit(_stamped(2, rows=5, members=2))
+            assert [step.at_ms for step in target.lineage("R-1")] == [1, 2]
+    for opens in (Neo4jReader, Neo4jStore):
+        with pytest.raises(StoreError, match="did not end"):
+            opens(half, options, *RULES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fraudgraph.errors import StoreError
@@ -25,6 +25,7 @@ from fraudgraph.stores.neo4j.write_records import (
     write_cases,
     write_kept,
     write_letters,
+    write_narratives,
     write_progress,
     write_rings,
 )
@@ -55,13 +56,6 @@ _SENT: Final = """
     UNWIND $rows AS row
     MATCH (a:Alert {space: $space, alert_id: row[1]})
     SET a.sent_to = coalesce(a.sent_to, []) + row[0]"""
-_NARRATE: Final = """
-    UNWIND $rows AS row
-    MERGE (n:Narrative {space: $space, ring_id: row.ring_id})
-    SET n += row
-    WITH n
-    MATCH (r:Ring {space: $space, ring_id: n.ring_id})
-    MERGE (n)-[:ABOUT]->(r)"""
 _END: Final = """
     MATCH (s:State {space: $space}), (i:Inbox {space: $space})
     SET s.key_id = $key_id, s.policy_hash = $policy_hash, s.policy_version = $policy_version,
@@ -156,7 +150,7 @@ def write_image(write: Callable[[Callable[[ManagedTransaction], Any]], Any], spa
             [(decision, json_text(shape)) for decision, shape in image.fingerprints.items()],
         )
         run(tx, _SENT, sorted(map(list, image.deliveries)), space=space.number)
-        run(tx, _NARRATE, [asdict(row) for row in image.narratives], space=space.number)
+        write_narratives(tx, space, image.narratives)
         run(tx, _COMMAND, [[space.first + number, body] for number, body in enumerate(image.commands, 1)])
         write_letters(
             tx, [letter_properties(letter, recorded_ms, space.first) for letter, recorded_ms in image.dead_letters]

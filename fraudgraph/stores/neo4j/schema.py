@@ -128,7 +128,7 @@ def _version(driver: Driver, database: str, space: Space) -> int | None:
     if row["restoring"]:
         raise StoreError(
             "a restore into this store did not end, so it holds a part only",
-            do="Delete its nodes, and restore again.",
+            do="Restore into another database or space (`?space=1` at the end of the URL), or empty this one first.",
         )
     if row["version"] > SCHEMA_VERSION:
         raise StoreError(

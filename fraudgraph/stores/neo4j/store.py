@@ -7,7 +7,6 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from fraudgraph.alerts.priority import PriorityRules
@@ -25,7 +24,14 @@ from fraudgraph.stores.neo4j.schema import migrate
 from fraudgraph.stores.neo4j.snapshot import read_snapshot
 from fraudgraph.stores.neo4j.state import State, lock_state, release_lease, renew_lease
 from fraudgraph.stores.neo4j.write import GraphWriter, Marks, read_marks
-from fraudgraph.stores.neo4j.write_records import forget_accounts, write_cases, write_kept, write_progress, write_rings
+from fraudgraph.stores.neo4j.write_records import (
+    forget_accounts,
+    write_cases,
+    write_kept,
+    write_narratives,
+    write_progress,
+    write_rings,
+)
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.records import json_text
 
@@ -54,12 +60,6 @@ _SENT: Final = """
     MATCH (a:Alert {space: $space, alert_id: alert_id})
     WHERE NOT $sink IN coalesce(a.sent_to, [])
     SET a.sent_to = coalesce(a.sent_to, []) + $sink"""
-_NARRATE: Final = """
-    MERGE (n:Narrative {space: $space, ring_id: $row.ring_id})
-    SET n += $row
-    WITH n
-    MATCH (r:Ring {space: $space, ring_id: n.ring_id})
-    MERGE (n)-[:ABOUT]->(r)"""
 
 
 class Neo4jStore(Neo4jReader):
@@ -258,7 +258,7 @@ class Neo4jStore(Neo4jReader):
 
         def save(tx: ManagedTransaction) -> None:
             self._own(tx, epoch, uuid.uuid4().hex)
-            tx.run(_NARRATE, space=self._space.number, row=asdict(row)).consume()
+            write_narratives(tx, self._space, [row])
 
         self._write(save)
 

@@ -14,7 +14,7 @@ from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.rows import SEEN_TIMES, label_properties, letter_properties, ring_properties
 from fraudgraph.stores.neo4j.state import LEASE_MS, State
 from fraudgraph.stores.neo4j.write import run
-from fraudgraph.stores.port import AlertRow, CommitDelta, StoredDeadLetter
+from fraudgraph.stores.port import AlertRow, CommitDelta, NarrativeRow, StoredDeadLetter
 from fraudgraph.stores.records import json_text
 
 if TYPE_CHECKING:
@@ -96,6 +96,13 @@ _EVIDENCE_CHANGED: Final = """
     MATCH (e:Evidence {space: $space, decision_id: row[0]})
     SET e.body = row[1]"""
 _COMMAND_CHANGED: Final = "UNWIND $rows AS row MATCH (c:Command {number: row[0]}) SET c.body = row[1]"
+_NARRATE: Final = """
+    UNWIND $rows AS row
+    MERGE (n:Narrative {space: $space, ring_id: row.ring_id})
+    SET n += row
+    WITH n
+    MATCH (r:Ring {space: $space, ring_id: n.ring_id})
+    MERGE (n)-[:ABOUT]->(r)"""
 _DEAD_LETTER: Final = "UNWIND $rows AS row CREATE (d:DeadLetter) SET d = row"
 _DEAD_LETTER_GONE: Final = "UNWIND $rows AS number MATCH (d:DeadLetter {number: number}) DELETE d"
 _DEAD_LETTERS_OLD: Final = """
@@ -200,6 +207,11 @@ def write_kept(
     """Writes rings and their shapes as JSON, by decision; what is kept already stays."""
     run(tx, _EVIDENCE, sorted(map(list, evidence)), space=space.number)
     run(tx, _FINGERPRINT, sorted(map(list, prints)), space=space.number)
+
+
+def write_narratives(tx: ManagedTransaction, space: Space, rows: Sequence[NarrativeRow]) -> None:
+    """Writes what was said about rings, in place of what was said before."""
+    run(tx, _NARRATE, [asdict(row) for row in rows], space=space.number)
 
 
 def forget_accounts(tx: ManagedTransaction, space: Space, forgotten: Mapping[str, str]) -> None:
