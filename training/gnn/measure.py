@@ -19,13 +19,15 @@ Bool = npt.NDArray[np.bool_]
 
 USER_BUDGETS, RING_BUDGETS = (50, 200), (10, 30)
 """Alerts that somebody has the time for: accounts, and rings, at one reading of one world."""
+AT_LINE = "precision at the alert line", "living rings at the alert line"
+"""At the last reading of a world: of the rings with a probability of at least 0.5, and of all living true rings."""
 OUTSIDE_RINGS = -20.0
 """Log-odds of an account that is in no ring, for a scorer that knows only rings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model says of one slice: scores of its accounts `[u]` and its rings `[r]`, higher is surer."""
+    """What a model says of one slice: log-odds of its accounts `[u]` and its rings `[r]`."""
 
     users: F64
     rings: F64
@@ -53,7 +55,8 @@ def metrics(found: Iterable[Figure], data: str) -> tuple[Metric, ...]:
 def figures(worlds: Sequence[Sequence[tuple[Slice, Mapping[str, Said]]]]) -> list[Figure]:
     """Returns the figures of all models.
 
-    Average precision is over all readings of a world at once; precision at a budget is the mean of its readings.
+    Average precision is over all readings of a world at once; precision at a budget is the mean of its readings; at
+    the alert line it is that of the last.
 
     Args:
         worlds: for each world its slices, with the truth, and what each model says of them.
@@ -70,6 +73,8 @@ def figures(worlds: Sequence[Sequence[tuple[Slice, Mapping[str, Said]]]]) -> lis
             for level, pairs, budgets in (("user", users, USER_BUDGETS), ("ring", rings, RING_BUDGETS)):
                 for name, value in _of_world(pairs, budgets):
                     found.setdefault((level, name, model), []).append(value)
+            for name, value in zip(AT_LINE, _at_line(*rings[-1]), strict=True):
+                found.setdefault(("ring", name, model), []).append(value)
     return [Figure(*key, np.array(values)) for key, values in found.items()]
 
 
@@ -91,6 +96,12 @@ def interval(values: F64) -> tuple[float, float, float]:
     weights = resamples(len(kept))
     low, high = np.quantile(weights @ kept / weights.sum(axis=1), (0.025, 0.975))
     return float(kept.mean()), float(low), float(high)
+
+
+def _at_line(log_odds: F64, truth: Bool) -> tuple[float, float]:
+    called = log_odds >= 0.0
+    right = float((called & truth).sum())
+    return right / called.sum() if called.any() else float("nan"), right / truth.sum() if truth.any() else float("nan")
 
 
 def _of_world(pairs: Sequence[tuple[F64, Bool]], budgets: Sequence[int]) -> list[tuple[str, float]]:

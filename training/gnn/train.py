@@ -188,7 +188,7 @@ def _epoch(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        sum_of_losses += float(loss)
+        sum_of_losses += float(loss.detach())
     return sum_of_losses / len(examples)
 
 
