@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fraudgraph.daemon import Daemon, Follower
     from fraudgraph.delivery import Courier
     from fraudgraph.engine import Engine
+    from fraudgraph.events.batch import DecodedBatch
     from fraudgraph.events.decoder import Decoder
     from fraudgraph.events.keys import KeyRing
     from fraudgraph.events.pseudonyms import Pseudonymiser
@@ -679,6 +680,38 @@ def make_picker(settings: Settings, environment: Mapping[str, str] = os.environ)
 
     client = make_client(settings, environment)
     return None if client is None else QueryPicker(client)
+
+
+def restored_engine(settings: Settings, environment: Mapping[str, str] = os.environ) -> tuple[Engine, Decoder]:
+    """Returns an engine as of the store's last commit, to be asked and not to be fed, and what decodes events for it.
+
+    Raises:
+        ConfigurationError: the key or the link policy is not the store's, or a bundle cannot be used.
+        DependencyError, StoreError: the store is not there or cannot be read.
+    """
+    with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
+        _bound_pseudonymiser(read_keys(settings, environment), reader)
+    with _open_writer(settings, environment) as writer:
+        engine = make_engine(settings)
+        engine.restore(writer.store.load())
+        return engine, make_decoder(settings, writer.keys)
+
+
+def decode_one(decoder: Decoder, body: bytes) -> DecodedBatch:
+    """Returns one event, given as JSON.
+
+    Raises:
+        UsageError: it is none; the message says why, without its values.
+    """
+    from fraudgraph.errors import UsageError
+    from fraudgraph.streams.port import RawBatch
+
+    batch = decoder.decode(RawBatch([body], ["asked"], [0], [0], [1]))
+    for letter in batch.dead_letters:
+        raise UsageError(
+            f"that is no event ({letter.reason.code}: {letter.detail})", do="`fraudgraph schema` says what one is."
+        )
+    return batch
 
 
 @dataclass(frozen=True, slots=True)
