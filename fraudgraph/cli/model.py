@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fraudgraph.scoring.manifest import Manifest, Metric
     from fraudgraph.settings import Settings
 
-commands = typer.Typer(no_args_is_help=True, help="Lists, compares and promotes the models that score rings.")
+commands = typer.Typer(no_args_is_help=True, help="Shows, compares and promotes models.")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A bundle's name, as `model list` shows it.")]
 

@@ -46,7 +46,6 @@ def train(
     Events are replayed through the engine itself, so that training sees what serving computes. Labels count from when
     they arrived. What was stopped goes on from its checkpoint when called again.
     """
-
     from fraudgraph.app import make_engine
 
     if (data is None) == (not worlds):
@@ -57,6 +56,11 @@ def train(
     training = _training()
     plan = training.recipe_of(config, device)
     folder = out or Path(settings.model.folder) / plan.name
+    if folder.name != plan.name:
+        raise UsageError(
+            f"--out ends in {folder.name!r}, and the bundle's name is {plan.name!r}",
+            do="Let the folder have the bundle's name: bundles are found by it. `name` in --config sets it.",
+        )
     with ExitStack() as stack:
 
         def progress(title: str) -> Show:

@@ -141,6 +141,9 @@ def test_without_data_or_with_too_much_nothing_is_trained(tmp_path: Path) -> Non
     said = fraudgraph("train", "--worlds", "--config", wrong)
     assert said.code == 4
     assert "widht" in said.err
+    wrong.write_text('name = "No Name"\n')
+    assert "no name of a bundle" in fraudgraph("train", "--worlds", "--config", wrong).err
+    assert "the bundle's name is 'network'" in fraudgraph("train", "--worlds", "--out", tmp_path / "elsewhere").err
 
 
 def test_without_pytorch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

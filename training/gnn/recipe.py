@@ -18,7 +18,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH
-from fraudgraph.scoring.manifest import Manifest, Metric, TrainingNote
+from fraudgraph.scoring.manifest import NAME, Manifest, Metric, TrainingNote
 from fraudgraph.scoring.ring_head import RingHead
 from fraudgraph.scoring.structural import StructuralScorer
 from fraudgraph.scoring.user_calibration import UserCalibration
@@ -97,6 +97,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: TrainConfig = msgspec.field(default_factory=TrainConfig)
     labels: LabelPlan = msgspec.field(default_factory=LabelPlan)
     worlds: WorldPlan = msgspec.field(default_factory=WorldPlan)
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"{self.name!r} is no name of a bundle",
+                do="Use up to 64 lower-case letters, digits, dots, hyphens and underscores.",
+            )
 
     @property
     def horizon_ms(self) -> int:
