@@ -104,13 +104,19 @@ def give_lines(state: State, line: Int, length: Int) -> None:
 
 
 @bare(inline="always")
+def size_of(size_class: Int) -> Int:
+    """Returns how many halves of links a list has room for: 2, 3, 4, 6, 8, 12, …"""
+    return (SMALLEST_LIST + (size_class & 1)) << (size_class >> 1)
+
+
+@bare(inline="always")
 def _take_list(state: State, size_class: Int) -> Int:
     start = state.link_free[size_class]
     if start >= 0:
         state.link_free[size_class] = state.links[start, PARTNER]
         return start
     start = state.counters[LINK_TOP]
-    state.counters[LINK_TOP] += SMALLEST_LIST << size_class
+    state.counters[LINK_TOP] += size_of(size_class)
     return start
 
 
@@ -204,15 +210,15 @@ def room_for_one_more(state: State, slot: Int) -> Int:
     """Returns how many halves of links a slot's list would take from the top to hold one more link."""
     if slot < 0:
         return SMALLEST_LIST
-    size = SMALLEST_LIST << size_class_of(state, slot)
-    return 2 * size if state.words[slot + DEGREE] == size else 0
+    size_class = size_class_of(state, slot)
+    return size_of(size_class + 1) if state.words[slot + DEGREE] == size_of(size_class) else 0
 
 
 @bare(inline="always")
 def _append(state: State, slot: Int) -> Int:
     """Makes room at the end of a slot's list and returns its place; the list moves when it is full."""
     degree, size_class = state.words[slot + DEGREE], size_class_of(state, slot)
-    if degree == SMALLEST_LIST << size_class:
+    if degree == size_of(size_class):
         old, new = state.words[slot + START], _take_list(state, size_class + 1)
         for i in range(degree):
             for k in range(LINK_COLUMNS):

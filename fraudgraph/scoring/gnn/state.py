@@ -122,7 +122,7 @@ class State(NamedTuple):
         memory: `[lines * 16]`.
         place: `[nodes]` line of a node's record, -1 where there is none. features: `[nodes, f]` encoder rows.
         links: `[halves, 3]` int32: the partner's slot, the place of the other half in the partner's list, weight.
-        link_free: `[32]` first free list of links by size class; line_free: `[64]` first free record by length.
+        link_free: `[64]` first free list of links by size class; line_free: `[64]` first free record by length.
         dirty: `[nodes]` lines of the nodes that this batch touched, -1 for one that was dropped.
         touched, logit: `[nodes]` their numbers, -1 unless they are outputs, and logits.
         scratch: `[5, pitch]`.
@@ -228,7 +228,7 @@ def new_state(schema: NetworkSchema, *, nodes: int = 1024, links: int = 1024) ->
         **_views(_aligned(nodes + links // 2 * pitch // LINE), np.zeros((4 * links, LINK_COLUMNS), np.int32)),
         place=np.full(nodes, -1, np.int32),
         features=np.zeros((nodes, max(len(kind.bands) for kind in schema.kinds)), np.int32),
-        link_free=np.full(32, -1, np.int32),
+        link_free=np.full(64, -1, np.int32),
         line_free=np.full(64, -1, np.int32),
         dirty=np.empty(nodes, np.int32),
         touched=np.empty(nodes, np.int32),
