@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_BENCHMARKS = {"__init__", "__main__", "mix", "gnn_graphs", "gnn_rivals"}
+NOT_BENCHMARKS = {"__init__", "__main__", "mix", "gnn_graphs", "gnn_loop", "gnn_rivals"}
 
 
 def main() -> int:

@@ -1,14 +1,17 @@
 """Link updates through the incremental network, beside recomputing, in the same run.
 
-`python -m benchmarks.gnn [--nodes 1000000] [--links 3000000]`; about 8 minutes, 8 GB
+`python -m benchmarks.gnn [--nodes 1000000] [--links 3000000] [--only homogeneous|typed|hubs|typed-hubs|sizes]`; about 5
+minutes on a machine that does nothing else, 8 GB
 
-Two layers, width 64, one core, CPU seconds. An update is one link that comes, with every score that it moves computed
-in the same call; in "+ expiry" each comes with one that goes, counted as one update together; in "+ features" every
-tenth also changes the features of a node. "Rescored" counts outputs per update, each once per batch. One update
-through the Python interface is timed call by call; the wall clock also feels the machine's other work.
+Two layers, width 64, one core, CPU seconds of one thread. An update is one link that comes, with every score that it
+moves computed in the same call; in "+ expiry" each comes with one that goes, counted as one update together; in
+"+ features" every tenth also changes the features of a node. "Rescored" counts outputs per update, each once per batch.
+Batches of 1 are sent on one by one from a compiled loop, as an engine without an interpreter would; "1, Python" is one
+call of the Python interface for each, whose time is also shown as a distribution, by the wall and by the processor.
 
 The memory's limit is what the same machine reaches at the same time when it only adds vectors to random rows of 256
-bytes; an update is counted as the rows that it must touch.
+bytes; an update is counted as the rows that it must touch: Z of each output rescored, and of each end of the link Z of
+both layers, own term and message.
 
 At the end the whole graph is given to PyG, and the largest difference of any score is printed beside the number of
 updates that led there.
@@ -27,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gnn_graphs import BANDS, Stream, plain, shop
+from benchmarks.gnn_loop import apply_in_steps
 from benchmarks.gnn_rivals import Rivals, k_hop_per_s, pyg_logits, rows_per_s
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.gnn.engine import FeatureBatch, IncrementalNetwork, LinkBatch
@@ -35,6 +39,7 @@ from fraudgraph.scoring.gnn.model import NetworkWeights
 
 BATCHES: Final = (1, 100, 10_000)
 PART: Final = 20_000
+SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 DRIFT_UPDATES: Final = 1_000_000
 K_HOP_EVENTS: Final = 5
 BAR_P50_US, BAR_P99_US = 15.0, 50.0
@@ -45,6 +50,12 @@ BARS: Final = {
     ("typed", "inserts"): 150_000,
     ("typed", "inserts + expiry"): 75_000,
     ("hubs", "inserts"): 80_000,
+}
+GROUPS: Final = {
+    "homogeneous": (plain, False),
+    "typed": (shop, False),
+    "hubs": (plain, True),
+    "typed-hubs": (shop, True),
 }
 BAR_NODE_BYTES: Final = 1_228
 BAR_SLOT_BYTES: Final = 614
@@ -86,12 +97,20 @@ class Run:
         batches = [self.batch(size, expire) for _ in range(updates // size)]
         changes = [self.features(max(1, size // 10), random) if features else None for _ in batches]
         rescored = 0
-        start = time.process_time()
+        start = time.thread_time()
         for batch, change in zip(batches, changes, strict=True):
             rescored += len(self.engine.apply(batch, change).nodes)
-        seconds = time.process_time() - start
+        seconds = time.thread_time() - start
         self.updates += updates
         return updates / seconds, rescored / updates
+
+    def loop_rate(self, updates: int, *, expire: bool) -> float:
+        """Returns updates per CPU second, each sent on by itself, from a compiled loop."""
+        step = 1 + expire
+        apply_in_steps(self.engine, self.batch(1, expire), step)  # compiles
+        seconds = apply_in_steps(self.engine, self.batch(updates, expire), step)
+        self.updates += updates
+        return updates / seconds
 
     def weight(self) -> F64:
         """Returns the weights of the links in the graph, in float64."""
@@ -135,17 +154,45 @@ def updates_table(run: Run, table: Table, group: str) -> None:
         for size in BATCHES:
             rate, rescored = run.rate(size, PART, expire=expire, features=features)
             rates.append(rate)
-        # Of each output rescored, its sum and its own term; of each link, sum, message and own term at both ends.
-        rows = rates[-1] * (2 * rescored + 6 * (1 + expire))
+        loop = [0.0 if features else run.loop_rate(PART, expire=expire)]
+        rows = rates[-1] * (rescored + 8 * (1 + expire))
         bar = BARS.get((group, mix))
         table.add_row(
             mix,
-            *(f"{rate:,.0f}" for rate in rates),
+            *(f"{rate:,.0f}" if rate else "" for rate in (rates[0], *loop, *rates[1:])),
             f"{rescored:.1f}",
             f"{rates[-1] * rescored / 1e6:.2f}",
             f"{100 * rows / limit:.0f} %",
-            "" if bar is None else verdict(min(rates), bar),
+            "" if bar is None else verdict(min(*loop, *rates[1:]), bar),
         )
+
+
+def show_sizes(console: Console) -> None:
+    """Prints the same figures for graphs of other sizes: what an update costs is what it reaches."""
+    table = Table(title="homogeneous, batches of 100: cost by the size of the graph")
+    for column in (
+        "links",
+        "inserts/s",
+        "rescored each",
+        "ns per rescored",
+        "inserts + expiry/s",
+        "slots added up anew",
+    ):
+        table.add_column(column, justify="right", no_wrap=True)
+    for links in SIZES:
+        run = start_run(plain(links // 3, links + 4 * PART, hubs=False), links)
+        part = min(PART, links // 2)
+        rate, rescored = run.rate(100, part, expire=False)
+        both, _ = run.rate(100, part, expire=True)
+        table.add_row(
+            f"{links:,}",
+            f"{rate:,.0f}",
+            f"{rescored:.1f}",
+            f"{1e9 / rate / rescored:.0f}",
+            f"{both:,.0f}",
+            f"{run.engine.figures().refreshed:,}",
+        )
+    console.print(table)
 
 
 def show_latency(run: Run, console: Console) -> None:
@@ -201,56 +248,63 @@ def show_rivals(run: Run, table: Table, batch_rates: list[float], pyg_s: float) 
     )
 
 
+def show_group(group: str, stream: Stream, links: int, rivals: Table, console: Console) -> None:
+    """Prints all figures of one graph."""
+    run = start_run(stream, links)
+    console.print()
+    show_memory(run, console)
+    table = Table(
+        title=f"{stream.name}: {len(stream.kind):,} nodes, {links:,} links, width 64, 2 layers; link updates/s"
+    )
+    for column in (
+        "mix",
+        "1, Python",
+        "batch 1",
+        "100",
+        "10,000",
+        "rescored each",
+        "M rescored/s",
+        "of memory's limit",
+        "bar (worst batch)",
+    ):
+        table.add_column(column, justify="left" if column == "mix" else "right", no_wrap=True)
+    updates_table(run, table, group)
+    console.print(table)
+    show_latency(run, console)
+    if group == "homogeneous":
+        rates = [run.loop_rate(PART, expire=False), *(run.rate(size, PART, expire=False)[0] for size in BATCHES[1:])]
+        run.rate(10_000, DRIFT_UPDATES // 2, expire=True)
+        run.updates += DRIFT_UPDATES // 2  # each of these was a link that came and one that went
+    worst, pyg_s = run.drift()
+    console.print(
+        f"largest difference of a score from PyG after {run.updates:,} updates: {worst:.1e}, bar 1e-4 "
+        f"{'ok' if worst <= 1e-4 else 'MISSED'}; nodes added up anew: {run.engine.figures().refreshed:,}"
+    )
+    if group == "homogeneous":
+        show_rivals(run, rivals, rates, pyg_s)
+        console.print(rivals)
+
+
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=1_000_000)
     parser.add_argument("--links", type=int, default=3_000_000)
+    parser.add_argument("--only", choices=(*GROUPS, "sizes"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     nodes, links = arguments.nodes, arguments.links
-    room = 10 * PART + 20_000
+    room = 13 * PART + 30_000
     console = Console(width=170)
     rivals = Table(title="homogeneous, inserts: updates/s by batch of 1, 100 and 10,000; how many times slower")
     for column in ("way", "1", "100", "10,000", "times", "times", "times"):
         rivals.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
-    for group, make, hubs in (
-        ("homogeneous", plain, False),
-        ("typed", shop, False),
-        ("hubs", plain, True),
-        ("", shop, True),
-    ):
-        more = DRIFT_UPDATES if group == "homogeneous" else 0
-        run = start_run(make(nodes, links + room + more, hubs=hubs), links)
-        console.print()
-        show_memory(run, console)
-        table = Table(title=f"{run.stream.name}: {nodes:,} nodes, {links:,} links, width 64, 2 layers; link updates/s")
-        for column in (
-            "mix",
-            "batch 1",
-            "100",
-            "10,000",
-            "rescored each",
-            "M rescored/s",
-            "of memory's limit",
-            "bar (worst batch)",
-        ):
-            table.add_column(column, justify="left" if column == "mix" else "right", no_wrap=True)
-        updates_table(run, table, group)
-        console.print(table)
-        show_latency(run, console)
-        if group == "homogeneous":
-            rates = [run.rate(size, PART, expire=False)[0] for size in BATCHES]
-            run.rate(10_000, DRIFT_UPDATES // 2, expire=True)
-            run.updates += DRIFT_UPDATES // 2  # each of these was a link that came and one that went
-        worst, pyg_s = run.drift()
-        console.print(
-            f"largest difference of a score from PyG after {run.updates:,} updates: {worst:.1e}, bar 1e-4 "
-            f"{'ok' if worst <= 1e-4 else 'MISSED'}; slots added up anew: {run.engine.figures().refreshed:,}"
-        )
-        if group == "homogeneous":
-            show_rivals(run, rivals, rates, pyg_s)
-            console.print(rivals)
+    for group, (make, hubs) in GROUPS.items():
+        if arguments.only in (None, group):
+            more = DRIFT_UPDATES if group == "homogeneous" else 0
+            show_group(group, make(nodes, links + room + more, hubs=hubs), links, rivals, console)
+    if arguments.only in (None, "sizes"):
+        show_sizes(console)
 
 
 if __name__ == "__main__":
