@@ -64,38 +64,58 @@ def _to_strangers(network: igraph.Graph, users: int, most: int) -> list[int]:
 def reach_widely(
     user_head: I32, links: Links, idents: Idents, members: I32, starts: I64, now_ms: Int, most: Int
 ) -> Bool:
-    """Returns which components are worth a close look: where somebody is tied to more than `most` + 1 others, each by
-    an identifier of their own. Every component with strangers is one of them.
+    """Returns which components are worth a close look: where by hard ties alone more than `most` groups would come off
+    without somebody. Every component with strangers is one of them.
 
     Args:
         members: user ids of `c` components, one after the other.
         starts: `[c + 1]` where each begins in `members`.
     """
     found = np.zeros(len(starts) - 1, np.bool_)
-    partners = np.empty(most + 2, np.int32)
     for component in range(len(found)):
         for user in members[starts[component] : starts[component + 1]]:
-            if _partners(user_head, links, idents, user, now_ms, partners) == len(partners):
+            if _groups_without(user_head, links, idents, user, now_ms, most) - 1 > most:
                 found[component] = True
                 break
     return found
 
 
 @njit(cache=True)
-def _partners(user_head: I32, links: Links, idents: Idents, user: Int, now_ms: Int, partners: I32) -> Int:
-    """Fills `partners` with one new user from each identifier that ties this one; returns how many, at most all."""
+def _groups_without(user_head: I32, links: Links, idents: Idents, account: Int, now_ms: Int, most: Int) -> Int:
+    """Returns in how many groups, by hard ties, those are whom an account's identifiers tie; 0 where they are few."""
     n: Int = 0
-    mine = user_head[user]
-    while mine >= 0 and n < len(partners):
-        ident = links.ident[mine]
-        ties = links.tie_ends_ms[mine] > now_ms and idents.degree[ident] > 1
-        slot = idents.links[ident] if ties else np.int32(-1)
-        while slot >= 0:
-            other = links.user[slot]
-            if other != user and links.tie_ends_ms[slot] > now_ms and not (partners[:n] == other).any():
-                partners[n] = other
-                n += 1
-                break
-            slot = links.next_of_ident[slot]
+    slot = user_head[account]
+    while slot >= 0:
+        n += links.tie_ends_ms[slot] > now_ms and idents.degree[links.ident[slot]] > 1
+        slot = links.next_of_user[slot]
+    groups: Int = 0
+    if n < most + 2:
+        return groups
+    met_users: Int = {np.int32(account)}
+    met_idents: Int = {np.int32(-1)}
+    mine = user_head[account]
+    while mine >= 0:
+        first = links.ident[mine]
+        if links.tie_ends_ms[mine] > now_ms and idents.degree[first] > 1 and first not in met_idents:
+            met_idents.add(first)
+            todo: Int = [first]
+            people: Int = 0
+            while len(todo) > 0:
+                slot = idents.links[todo.pop()]
+                while slot >= 0:
+                    user = links.user[slot]
+                    if links.tie_ends_ms[slot] > now_ms and user not in met_users:
+                        met_users.add(user)
+                        people += 1
+                        use = user_head[user]
+                        while use >= 0:
+                            ident = links.ident[use]
+                            ties = links.tie_ends_ms[use] > now_ms and idents.degree[ident] > 1
+                            if ties and ident not in met_idents:
+                                met_idents.add(ident)
+                                todo.append(ident)
+                            use = links.next_of_user[use]
+                    slot = links.next_of_ident[slot]
+            groups += people > 0
         mine = links.next_of_user[mine]
-    return n
+    return groups
