@@ -116,9 +116,11 @@ app.command(
     epilog="Example: fraudgraph find --email - --store sqlite:///shop.db < email.txt",
     context_settings={"allow_extra_args": True},
 )(find.find)
-app.command("backtest", epilog="Example: fraudgraph backtest world/events.jsonl --change alerts.min_probability=0.3")(
-    backtest.backtest
-)
+app.command(
+    "backtest",
+    short_help="Compares what two configurations alert on.",
+    epilog="Example: fraudgraph backtest world/events.jsonl --change alerts.min_probability=0.3",
+)(backtest.backtest)
 app.command("triage", epilog="Example: fraudgraph triage --since 24h --top 20 --out digest.md")(triage.triage)
 app.command("ask", epilog="Example: fraudgraph ask R000001 'who brought the second device in?'")(ask.ask)
 app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator --worlds 1 --users 2000 --mutants 1000")(
@@ -132,10 +134,14 @@ app.add_typer(audit.commands, name="audit")
 app.command("forget", epilog="Example: fraudgraph forget u1001 --reason asked-for --store sqlite:///shop.db")(
     forget.forget
 )
-app.command("verify", epilog="Example: fraudgraph verify R000001.zip")(dossier.verify)
+app.command(
+    "verify",
+    short_help="Checks a dossier, without its store or any key.",
+    epilog="Example: fraudgraph verify R000001.zip",
+)(dossier.verify)
 app.add_typer(dead_letters.commands, name="dead-letters")
-app.add_typer(store.commands, name="store")
+app.add_typer(store.commands, name="store", short_help="Backs up, restores or moves a store.")
 app.command("doctor", epilog="Example: fraudgraph doctor --store sqlite:///shop.db")(doctor.doctor)
-app.add_typer(services.commands, name="services")
+app.add_typer(services.commands, name="services", short_help="Runs a real Kafka and Neo4j on this machine.")
 app.add_typer(schema.commands, name="schema")
 app.add_typer(config.commands, name="config")

@@ -110,18 +110,16 @@ class Checker:
         word = next((w for w, leads in phrases.CONNECTIVES.items() if text.startswith(leads)), "")
         if word in ("", "also"):
             return True
-        this = self._runs_of(sentences[place])[0][1][:1]
+        kind, this = self._runs_of(sentences[place])[0]
+        this = this if kind in _PAIRS else this[:1]
         begun = _begun(this)
         if word == "first":
             rest = [t for s in sentences[place + 1 :] for _, x in self._runs_of(s) if (t := _begun(x)) is not None]
             return place == 0 and begun is not None and all(begun <= t for t in rest)
         if place == 0:
             return False
-        kind, before = self._runs_of(sentences[place - 1])[-1]
-        before = before if kind in _PAIRS else before[-1:]
-        if sentences[place].claims[0] in _PAIRS:
-            this = self._runs_of(sentences[place])[0][1]
-            begun = _begun(this)
+        said, before = self._runs_of(sentences[place - 1])[-1]
+        before = before if said in _PAIRS else before[-1:]
         earlier = _begun(before)
         if word == "then":
             return begun is not None and earlier is not None and earlier <= begun
@@ -132,7 +130,7 @@ class Checker:
             if None in (begun, earlier, *ends):
                 return False
             return earlier <= ends[1] and begun <= ends[0]  # type: ignore[operator]  # none of them is None
-        return {self._side(kind, before), self._side(sentences[place].claims[0], this)} == {-1, 1}
+        return {self._side(said, before), self._side(kind, this)} == {-1, 1}
 
     def _runs_of(self, sentence: Sentence) -> list[tuple[str, list[Item]]]:
         account = next((u for u in self.truth.users if u in sentence.text), "")
