@@ -180,8 +180,8 @@ def show_sizes(console: Console) -> None:
     ):
         table.add_column(column, justify="right", no_wrap=True)
     for links in SIZES:
-        run = start_run(plain(links // 3, links + 4 * PART, hubs=False), links)
-        part = min(PART, links // 2)
+        part = min(PART, links // 10)
+        run = start_run(plain(links // 3, links + 3 * part, hubs=False), links)
         rate, rescored = run.rate(100, part, expire=False)
         both, _ = run.rate(100, part, expire=True)
         table.add_row(
