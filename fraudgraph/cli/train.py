@@ -46,7 +46,8 @@ def train(
     Events are replayed through the engine itself, so that training sees what serving computes. Labels count from when
     they arrived. What was stopped goes on from its checkpoint when called again.
     """
-    from fraudgraph.app import make_engine
+    from fraudgraph.app import make_decoder, make_engine
+    from fraudgraph.events.keys import KeyRing
 
     if (data is None) == (not worlds):
         raise UsageError("there is nothing to train on, or too much", do="Give --data PATH or --worlds, one of them.")
@@ -69,7 +70,13 @@ def train(
             return stack.enter_context(progress_bar(title))
 
         bundle: Bundle = training.train_bundle(
-            plan, data, folder, progress=progress, say=note, make_engine=partial(make_engine, settings)
+            plan,
+            data,
+            folder,
+            progress=progress,
+            say=note,
+            make_engine=partial(make_engine, settings),
+            decoder=make_decoder(settings, KeyRing(bytes(32), bytes(32))),  # pseudonyms that nobody keeps
         )
     note(f"wrote {folder}: {bundle.name}, {bundle.manifest.digest}")
     note(f"next: fraudgraph model show {bundle.name}; fraudgraph model promote {bundle.name} --store sqlite:///shop.db")

@@ -20,6 +20,7 @@ from training.evaluate_rings import FULL
 from training.gnn.command import recipe_of, train_bundle
 from training.gnn.recipe import LabelPlan, Recipe, WorldPlan, read_recipe
 from training.gnn.train import CHECKPOINT, TrainConfig
+from training.replay import passing_decoder
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "training"
 START = np.datetime64("2026-01-01T00:00:00", "ms")
@@ -77,7 +78,13 @@ def make_engine() -> Engine:
 
 def trained(plan: Recipe, events: Path, folder: Path) -> Bundle:
     return train_bundle(
-        plan, events, folder, progress=lambda title: lambda *step: None, say=lambda text: None, make_engine=make_engine
+        plan,
+        events,
+        folder,
+        progress=lambda title: lambda *step: None,
+        say=lambda text: None,
+        make_engine=make_engine,
+        decoder=passing_decoder(),
     )
 
 
@@ -115,6 +122,7 @@ def test_what_was_stopped_goes_on_to_the_same_numbers(events: Path, tmp_path: Pa
             progress=stop,  # type: ignore[arg-type]  # as its type, with a narrower name
             say=lambda text: None,
             make_engine=make_engine,
+            decoder=passing_decoder(),
         )
     assert (folder / CHECKPOINT).exists()
     resumed = trained(recipe(3), events, tmp_path / "part")

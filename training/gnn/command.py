@@ -10,6 +10,7 @@ import msgspec
 
 from fraudgraph.engine import Engine
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.events.decoder import Decoder
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import Bundle, write_bundle
 from training.gnn.from_stream import train_on_stream
@@ -39,8 +40,12 @@ def train_bundle(
     progress: Progress,
     say: Callable[[str], None],
     make_engine: Callable[[], Engine],
+    decoder: Decoder,
 ) -> Bundle:
     """Trains on a shop's events, or on simulated worlds where `data` is None, and writes the bundle.
+
+    Args:
+        make_engine, decoder: as the shop has them; the decoder's key may be any.
 
     Raises:
         ConfigurationError: worlds cannot be trained on under another link policy than the default one.
@@ -50,7 +55,7 @@ def train_bundle(
     checkpoint.mkdir(parents=True, exist_ok=True)
     if data is not None:
         bundle = train_on_stream(
-            recipe, data, make_engine=make_engine, progress=progress, say=say, checkpoint=checkpoint
+            recipe, data, make_engine=make_engine, decoder=decoder, progress=progress, say=say, checkpoint=checkpoint
         )
     elif make_engine().policy.hash != LinkPolicy().hash:
         raise ConfigurationError(

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudgraph.engine import Engine
+from fraudgraph.events.decoder import Decoder
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.rings.measure import RingMeasure
 from fraudgraph.scoring.gnn.features import head_features
@@ -107,6 +108,7 @@ def replay_slices(
     cuts: Sequence[Cut],
     engine: Engine,
     *,
+    decoder: Decoder | None = None,
     world: int = 0,
     events_per_commit: int = EVENTS_PER_COMMIT,
     show: Callable[[int, int | None, str], None] = lambda done, total, words: None,
@@ -116,11 +118,12 @@ def replay_slices(
     Args:
         events: JSON lines, or a file or folder of them.
         cuts: in order of time.
+        decoder: as the shop has it; one without defaults of its own where None.
         events_per_commit: so many at most of the last events before a cut are not seen there.
         show: called with the slices that were read, of how many, and words.
     """
     stream = Stream([])
-    decoder, due = passing_decoder(), list(cuts)
+    decoder, due = decoder or passing_decoder(), list(cuts)
     for raw in raw_batches(events, events_per_commit):
         batch = decoder.decode(raw)
         stream.events += len(batch)

@@ -12,6 +12,7 @@ import numpy as np
 from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine
 from fraudgraph.errors import UsageError
+from fraudgraph.events.decoder import Decoder
 from fraudgraph.graph.types import F64, I32
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.manifest import Metric
@@ -21,7 +22,7 @@ from training.gnn.measure import Bool
 from training.gnn.recipe import Logits, Progress, Recipe, bundle_of, calibrate, head_of
 from training.gnn.train import train, user_logits
 from training.labels import POSITIVE, UNKNOWN, LabelLog, Targets, maturity_ms
-from training.replay import EVENTS_PER_COMMIT, passing_decoder, raw_batches
+from training.replay import EVENTS_PER_COMMIT, raw_batches
 from training.ring_figures import resamples
 from training.splits import by_time, components, disjoint
 
@@ -44,6 +45,7 @@ def train_on_stream(
     data: Path,
     *,
     make_engine: Callable[[], Engine],
+    decoder: Decoder,
     progress: Progress,
     say: Callable[[str], None],
     checkpoint: Path | None = None,
@@ -54,7 +56,7 @@ def train_on_stream(
         UsageError: the stream is too short, or holds too few labels.
     """
     say("reading the labels")
-    log, first_ms, last_ms, events, digest = _survey(data)
+    log, first_ms, last_ms, events, digest = _survey(data, decoder)
     mature_ms = maturity_ms(log.labels.values(), last_ms)
     if mature_ms < 0:
         raise UsageError("no label and no chargeback says fraud", do="Add labels to the events, or use --worlds.")
@@ -66,6 +68,7 @@ def train_on_stream(
         data,
         [*split.fit, split.stop, split.calibrate],
         engine := make_engine(),
+        decoder=decoder,
         events_per_commit=max(SMALLEST_COMMIT, min(EVENTS_PER_COMMIT, events // 200)),
         show=show,
     )
@@ -98,9 +101,9 @@ def train_on_stream(
     )
 
 
-def _survey(data: Path) -> tuple[LabelLog, int, int, int, str]:
+def _survey(data: Path, decoder: Decoder) -> tuple[LabelLog, int, int, int, str]:
     """Returns all labels, the first and last event time, how many events, and a digest of their bytes."""
-    log, decoder, digest = LabelLog(), passing_decoder(), hashlib.blake2b(digest_size=8)
+    log, digest = LabelLog(), hashlib.blake2b(digest_size=8)
     first_ms, last_ms, events = np.iinfo(np.int64).max, 0, 0
     for raw in raw_batches(data):
         for value in raw.values:
