@@ -439,16 +439,16 @@ def _most(speaker: Speaker, held: Held) -> Values:
     return {"noun": noun, "nouns": plural(2, noun)}
 
 
-_UNIT_WORDS: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
+_UNIT_WORDS: Final[Mapping[str, tuple[str, str, str, str]]] = MappingProxyType(
     {
-        "members": ("has", "have", "account"),
-        "count": ("has", "have", "use"),
-        "users_total": ("has", "have", "user"),
-        "outside": ("has", "have", "user outside"),
-        "orders": ("has", "have", "order"),
-        "cards": ("has", "have", "card"),
-        "tied_to": ("is tied to", "are tied to", "account"),
-        "declined": ("has", "have", "declined attempt"),
+        "members": ("has", "have", "account", ""),
+        "count": ("has", "have", "use", ""),
+        "users_total": ("has", "have", "user", ""),
+        "outside": ("has", "have", "user", " outside"),
+        "orders": ("has", "have", "order", ""),
+        "cards": ("has", "have", "card", ""),
+        "tied_to": ("is tied to", "are tied to", "account", ""),
+        "declined": ("has", "have", "declined attempt", ""),
     }
 )
 
@@ -461,9 +461,8 @@ def _compare(speaker: Speaker, held: Held) -> Values:
     if field == "median_gap":
         one, several, unit, said = "has a typical gap of", "have a typical gap of", "", (duration(n), duration(m))
     else:
-        one, several, noun = _UNIT_WORDS[field]
-        head, _, tail = noun.partition(" ")
-        unit, said = f"{plural(n, head)} {tail}".strip(), (f"{n:,}", f"{m:,}")
+        one, several, noun, where = _UNIT_WORDS[field]
+        unit, said = f"{plural(n, noun)}{where}", (f"{n:,}", f"{m:,}")
     return {
         "more": _subject(speaker, more),
         "less": _subject(speaker, less),

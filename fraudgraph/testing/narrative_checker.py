@@ -14,6 +14,7 @@ from typing import Final
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.narrative import phrases
 from fraudgraph.narrative.catalogue import CLAIM_KINDS
+from fraudgraph.narrative.evidence import make_evidence
 from fraudgraph.narrative.port import Narrative, Sentence
 from fraudgraph.rings.facts import facts
 from fraudgraph.rings.facts_view import RingView
@@ -53,6 +54,7 @@ class Checker:
         self._view = RingView(snapshot, policy)
         self._subjects = dict(self._named_facts(policy))
         self.ring = Ring(self.truth, self._view, self._subjects)
+        self._names_of = make_evidence(snapshot, policy).names
         self._currencies = [str(m.currency) for m in ring_money(snapshot).by_currency]
 
     def faults(self, told: Narrative) -> list[Fault]:
@@ -91,9 +93,9 @@ class Checker:
 
     def holds(self, sentence: Sentence) -> bool:
         """Returns whether a sentence is made of its claims' phrases, with right values in all their places."""
-        if any(x.startswith("U") for x in sentence.evidence):
+        if "role" in sentence.claims:
             return self._role_holds(sentence)
-        items = [self.item(x) for x in sentence.evidence]
+        items = [self.item(x, self._names_of.get(x, "")) for x in sentence.evidence]
         forms = self._forms(sentence.claims, items)
         leads = ["", *(lead for options in phrases.CONNECTIVES.values() for lead in options)]
         text = sentence.text
@@ -133,8 +135,8 @@ class Checker:
         return {self._side(said, before), self._side(kind, this)} == {-1, 1}
 
     def _runs_of(self, sentence: Sentence) -> list[tuple[str, list[Item]]]:
-        account = next((u for u in self.truth.users if u in sentence.text), "")
-        return _runs(sentence.claims, [self.item(x, account) for x in sentence.evidence])
+        items = [self.item(x, self._names_of.get(x, "")) for x in sentence.evidence]
+        return _runs(sentence.claims, items)
 
     def _side(self, kind: str, items: Sequence[Item]) -> int:
         """Returns 1 for what speaks for a ring, -1 against one, 0 where neither or both."""
@@ -226,11 +228,7 @@ class Checker:
             said = {f"Account {user_id} {verb} {shown}: {reason}." for verb in ("is", "looks like")}
             if any(sentence.text.endswith(x[1:]) for x in said):
                 return True
-        return self._compared(sentence)
-
-    def _compared(self, sentence: Sentence) -> bool:
-        found = re.search(r"ccount (.+?) (?:has|is tied to) ([\d,]+|more) ", sentence.text)
-        return found is not None and found[1] in self.truth.users and self._known(sentence.text)
+        return False
 
     def _known(self, text: str) -> bool:
         """Returns whether every identifier, time, amount and count in a text is one of this ring's."""

@@ -265,6 +265,8 @@ _FIELDS: Final = {
     "outside": ("has", "have", "user", " outside"),
     "orders": ("has", "have", "order", ""),
     "cards": ("has", "have", "card", ""),
+    "declined": ("has", "have", "declined attempt", ""),
+    "tied_to": ("is tied to", "are tied to", "account", ""),
 }
 
 

@@ -160,6 +160,10 @@ class Truth:
 
     def parts(self, without: str = "") -> tuple[int, ...]:
         """Returns the numbers of accounts in what hangs together without an account, identifier or analyst's tie."""
+        return tuple(sorted(map(len, _groups(self.near(without))), reverse=True))
+
+    def near(self, without: str = "") -> dict[str, set[str]]:
+        """Returns whom each account is tied to, leaving out an account, an identifier or an analyst's tie."""
         near: dict[str, set[str]] = {u: set() for u in self.users if u != without}
 
         def join(a: str, b: str) -> None:
@@ -185,7 +189,7 @@ class Truth:
         for one, other, constraint in self.snapshot.together:
             if constraint != without:
                 join(one, other)
-        return tuple(sorted(map(len, _groups(near)), reverse=True))
+        return near
 
     def _burst(self, _: str) -> Numbers:
         first = sorted((self.users[u].first_ms, u) for u in self.newcomers())
@@ -374,7 +378,13 @@ class Truth:
     def _member(self, user_id: str) -> Numbers:
         user = self.users[user_id]
         first = user.first_ms - user.first_ms % 60_000
-        return {"accounts": {user_id}, "orders": user.orders, "declined": user.declined, "first": first}
+        return {
+            "accounts": {user_id},
+            "orders": user.orders,
+            "declined": user.declined,
+            "tied_to": len(self.near()[user_id]),
+            "first": first,
+        }
 
     def _who(self, accounts: Iterable[str]) -> Numbers:
         chosen = set(accounts)
