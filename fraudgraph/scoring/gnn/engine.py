@@ -1,9 +1,9 @@
 """The incremental engine: keeps every output of the network exact while links, features and hubs change.
 
-Only the change of an embedding travels (Ripple, ICDCS 2025; InkStream, IPDPS 2025): what is cached are weighted sums,
-not means, and messages already multiplied, `W · h`. What differs from those papers: layer 1 comes from tables, since h⁰
-is a sum of encoder rows; rows on which no output depends are not kept; nodes of many links do not push their last
-message, their neighbours pull it when they are read.
+Only the change of an embedding travels (Ripple, ICDCS 2025; InkStream, IPDPS 2025): messages are sent already
+multiplied, `W · h`. What differs from those papers: what is cached of a node is what stands inside its relus, not a sum
+per relation (`means`); layer 1 comes from tables, since h⁰ is a sum of encoder rows; rows on which no output depends
+are not kept; nodes of many links do not push their last message, their neighbours pull it when they are read.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Figures:
 
     Attributes:
         bytes: memory of what is in use.
-        pushed: rows that messages were added to; refreshed: slots that were added up anew (`sums`).
+        pushed: rows that messages were added to; refreshed: nodes that were added up anew (`means`).
     """
 
     links: int
@@ -218,7 +218,7 @@ class IncrementalNetwork:
     def drift(self, nodes: I32) -> float:
         """Returns the largest difference, in these nodes' cached means, from adding them up anew in float64.
 
-        A metric: small beside the messages' size, about 1, as long as `sums` keeps its bound.
+        A metric: small beside the messages' size, about 1, as long as `means` keeps its bound.
         """
         self._check_read(_count_known(self._state.place, nodes), nodes)
         return float(measure_drift(self._model, self._state, nodes))
