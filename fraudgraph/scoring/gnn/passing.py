@@ -103,7 +103,7 @@ def score(model: Model, state: State, node: Int) -> None:
 
 
 @bare(inline="always")
-def fetch_neighbours(model: Model, state: State, slot: Int, z_at: Int) -> None:
+def fetch_neighbours(state: State, slot: Int, z_at: Int) -> None:
     """Starts to load what `push` writes."""
     start = state.words[slot + START]
     stop = start + min(state.words[slot + DEGREE], _AHEAD)
@@ -152,6 +152,19 @@ def push(model: Model, state: State, slot: Int, layer: Int, delta: F32, scores: 
             state.logit[words[node + SPOT]] = logit + model.head_bias[0]
 
 
+@bare()
+def fetch_receivers(model: Model, state: State, layer: Int, at: Int) -> None:
+    """Starts to load those to which a node of the batch's list may send."""
+    if state.dirty[at] < 0:
+        return
+    slot = first_slot(state, state.dirty[at] << LINE_SHIFT)
+    while slot >= 0:
+        side = side_of(state, slot)
+        if model.message_at[layer + 1, side] >= 0:
+            fetch_neighbours(state, slot, model.z_at[layer + 1, model.side_kind[model.opposite[side]]])
+        slot = next_slot(state, slot)
+
+
 @bare(inline="always")
 def fetch_ahead(model: Model, state: State, layer: Int, at: Int, count: Int) -> None:
     """Starts to load what `pass_on` needs of the nodes after `at`: the further away, the less of each."""
@@ -171,13 +184,8 @@ def fetch_ahead(model: Model, state: State, layer: Int, at: Int, count: Int) -> 
                 prefetch(state.links, state.words[slot + START] * LINK_COLUMNS)
                 fetch_row(state.memory, message_of(state, slot, message_at), width)
             slot = next_slot(state, slot)
-    if at + 1 < count and state.dirty[at + 1] >= 0:
-        slot = first_slot(state, state.dirty[at + 1] << LINE_SHIFT)
-        while slot >= 0:
-            side = side_of(state, slot)
-            if model.message_at[layer + 1, side] >= 0:
-                fetch_neighbours(model, state, slot, model.z_at[layer + 1, model.side_kind[model.opposite[side]]])
-            slot = next_slot(state, slot)
+    if at + 1 < count:
+        fetch_receivers(model, state, layer, at + 1)
 
 
 @bare(fastmath={"contract"})
@@ -186,6 +194,8 @@ def pass_on(model: Model, state: State, layer: Int) -> None:
     h, fresh, last = state.scratch[0], state.scratch[1], layer + 1 == model.sizes[0]
     memory = state.memory
     count = state.counters[DIRTY]
+    if count > 0:
+        fetch_receivers(model, state, layer, 0)
     for i in range(count):
         fetch_ahead(model, state, layer, i, count)
         node = state.dirty[i] << LINE_SHIFT
