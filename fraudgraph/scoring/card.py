@@ -63,7 +63,7 @@ def _metrics(metrics: Sequence[Metric]) -> list[str]:
     if not metrics:
         return ["Nothing."]
     return [
-        "Brackets hold 95 % bootstrap intervals over worlds.",
+        "Brackets hold 95 % bootstrap intervals: over worlds where they are simulated, else over components.",
         "",
         *_table(
             ("data", "level", "figure", "model", "value"),
