@@ -150,6 +150,7 @@ def test_a_writer_killed_at_any_instant_leaves_the_store_of_a_clean_run(
         writer.wait()
         kills += 1
     assert kills, (tmp_path / "log").read_text()
+    print(f"{kills} kills of the writer in {_commit(address, options)} commits")
     said = fraudgraph(*words, env=_variables(options))
     assert said.code == 0, said.err
     _same_as_clean(address, options, clean)
@@ -180,6 +181,7 @@ def test_a_server_killed_at_any_instant_leaves_the_store_of_a_clean_run(
         assert code == DependencyError.exit_code, (tmp_path / "log").read_text()
         kills += 1
     assert kills
+    print(f"{kills} kills of the server")
     said = fraudgraph(*words, env=_variables(options))
     assert said.code == 0, said.err
     _same_as_clean(address, options, clean)
@@ -328,3 +330,16 @@ def test_a_restore_that_did_not_end_is_refused_and_one_that_did_goes_on(neo4j_da
     for opens in (Neo4jReader, Neo4jStore):
         with pytest.raises(StoreError, match="did not end"):
             opens(half, options, *RULES)
+
+
+def test_a_load_tells_how_far_it_is(neo4j_database: Database) -> None:
+    told: list[tuple[int, int]] = []
+    address, options = neo4j_database.fresh(), neo4j_database.options
+    with closing(Neo4jStore(address, options, *RULES, on_load=lambda *rows: told.append(rows))) as store:
+        store.claim()
+        store.commit(_stamped(1))
+        store.load()
+    read = [rows for rows, _ in told]
+    assert read == sorted(read)
+    assert read[-1] >= 400, "200 links and 200 accounts"
+    assert all(rows <= rows_all for rows, rows_all in told)
