@@ -6,11 +6,11 @@ Heavy rooms are imported inside the functions: a reader of a store must start wi
 from fraudgraph.app.copies import back_up, migrate, restore
 from fraudgraph.app.engines import backtest, decode_one, make_decoder, make_engine, restored_engine
 from fraudgraph.app.ingest import Ingest, obey_commands, open_ingest, record_command, replay
-from fraudgraph.app.keys import key_file, open_resolver, open_vault, read_keys
+from fraudgraph.app.keys import key_file, local_file, open_resolver, open_vault, read_keys
 from fraudgraph.app.narrators import make_client, make_picker, make_planner
 from fraudgraph.app.production import open_kafka
 from fraudgraph.app.reports import draw_ring, render_report
-from fraudgraph.app.stores import local_file, open_reader
+from fraudgraph.app.stores import open_reader
 
 __all__ = [
     "Ingest",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.app.engines import make_decoder, make_engine
-from fraudgraph.app.keys import bound_pseudonymiser, read_keys
-from fraudgraph.app.stores import Writer, alone, local_file, open_reader, open_store, open_writer
+from fraudgraph.app.keys import bound_pseudonymiser, local_file, read_keys
+from fraudgraph.app.stores import Writer, alone, open_reader, open_store, open_writer
 from fraudgraph.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The store's key: where it is, and what it opens."""
+"""What lies on this machine for a store: its key, and what that opens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraudgraph.app.stores import local_file
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import KEY_VARIABLE, Settings
 
@@ -25,6 +24,13 @@ def key_file(settings: Settings) -> Path:
         return Path(settings.identity.key_file)
     store = local_file(settings)
     return store.with_name(f"{store.name}.key")
+
+
+def local_file(settings: Settings) -> Path:
+    """Returns the file beside which this machine keeps what belongs to the store: its key, its snapshot."""
+    from fraudgraph.stores.url import local_file as file_of
+
+    return file_of(settings.store.url, Path(settings.neo4j.local_folder))
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -> KeyRing:

@@ -49,13 +49,6 @@ def open_store(url: str, settings: Settings) -> Store:
     )
 
 
-def local_file(settings: Settings) -> Path:
-    """Returns the file beside which this machine keeps what belongs to the store: its key, its snapshot."""
-    from fraudgraph.stores.url import local_file as file_of
-
-    return file_of(settings.store.url, Path(settings.neo4j.local_folder))
-
-
 def _neo4j_options(url: str, settings: Settings, environment: Mapping[str, str] = os.environ) -> Neo4jOptions:
     """Returns what the URL of a store in Neo4j does not say; nothing is read for another store.
 
