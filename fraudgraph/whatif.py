@@ -62,8 +62,10 @@ def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
     if len(batch) != 1 or not batch.user[0] or batch.dead_letters:
         raise UsageError("that is not exactly one event of an account", do="Give one event as JSON, such as an order.")
     name, at_ms = batch.user[0], int(batch.ts_ms[0])
-    core = _core(engine, batch)
-    around = surroundings(engine.graph, core)
+    idents = look_up_keys(engine.graph.keys, key_halves(batch.link_key))
+    idents = idents[idents >= 0].astype(np.int32)
+    core = _core(engine, batch, idents)
+    around = surroundings(engine.graph, core, idents)
     if len(around.users) > MOST_USERS:
         raise ConfigurationError(
             f"{len(around.users):,} accounts decide about this event, more than {MOST_USERS:,}",
@@ -88,13 +90,13 @@ def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
     )
 
 
-def _core(engine: Engine, batch: DecodedBatch) -> I32:
-    """Returns the users whose components the event may change."""
+def _core(engine: Engine, batch: DecodedBatch, idents: I32) -> I32:
+    """Returns the users whose components the event may change; `idents`: those that it names, as far as known."""
     graph = engine.graph
     names = [name for name in (batch.user[0], batch.counterparty[0]) if name]
     seeds = [graph.user_table.id_of[name] for name in names if name in graph.user_table.id_of]
-    idents = look_up_keys(graph.keys, key_halves(batch.link_key))
-    sharing = users_sharing(graph, idents[idents >= 0].astype(np.int32), engine.ties.tables.limit)
+    seeds += _owners(engine, batch)
+    sharing = users_sharing(graph, idents, engine.ties.tables.limit)
     forest, found = engine.ties.forest, [np.array(seeds, np.int32), sharing]
     buffer = np.empty(len(forest.parent), np.int32)
     done = set()
@@ -105,6 +107,14 @@ def _core(engine: Engine, batch: DecodedBatch) -> I32:
             nodes = buffer[: int(collect_tree(forest, root, buffer))]
             found.append(nodes[nodes % 2 == 0] // 2)
     return distinct(np.concatenate(found))
+
+
+def _owners(engine: Engine, batch: DecodedBatch) -> list[int]:
+    """Returns whoever the order is known to be of that the event speaks of: it need not be the event's account."""
+    graph = engine.graph
+    slots = look_up_keys(graph.order_keys, key_halves([key for key in batch.order_key if key is not None]))
+    owners: list[int] = graph.orders.user[slots[slots >= 0]].tolist()
+    return [owner for owner in owners if owner >= 0]
 
 
 def _copy(engine: Engine, around: Surroundings, core: I32) -> Engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from fraudgraph.graph.transfers import TransferColumns
 from fraudgraph.graph.types import I32, I64, Bool, Int
 from fraudgraph.graph.users import Users
 from fraudgraph.kernels import njit
+
+_NONE: Final = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,14 @@ class Surroundings:
         return np.searchsorted(self.users, users).astype(np.int32)
 
 
-def surroundings(graph: HotGraph, core: I32) -> Surroundings:
+def surroundings(graph: HotGraph, core: I32, idents: I32 = _NONE) -> Surroundings:
     """Returns all that ties and scores of the users in `core` depend on, in a network of up to two layers.
 
     Those are the users that share an identifier that links with them, or money, and the same once more; each with all
     links, orders and transfers. Of a hub there are as many users as make it one.
+
+    Args:
+        idents: identifiers that are to be hubs there too where they are hubs.
     """
     limits = np.zeros(len(EntityKind), np.int64)
     for name, kind in graph.policy.kinds.items():
@@ -53,7 +58,7 @@ def surroundings(graph: HotGraph, core: I32) -> Surroundings:
     view = _View(graph.users, graph.links, graph.idents, graph.transfers.columns, limits)
     inner = distinct(np.concatenate((core, partners(view, core))))
     whole = distinct(np.concatenate((inner, partners(view, inner))))
-    slots = distinct(np.concatenate((links_of(view, whole), links_of_hubs(view, inner))))
+    slots = distinct(np.concatenate((links_of(view, whole), links_of_hubs(view, inner), hub_links(view, idents))))
     users = distinct(np.concatenate((whole, graph.links.user[slots])))
     return _rows(graph, users, whole, slots)
 
@@ -166,17 +171,19 @@ def links_of(view: _View, ids: I32) -> I32:
 @njit(cache=True)
 def links_of_hubs(view: _View, ids: I32) -> I32:
     """Returns, of each hub of these users, as many slots as make it one, with repeats."""
+    return hub_links(view, view.links.ident[links_of(view, ids)])
+
+
+@njit(cache=True)
+def hub_links(view: _View, idents: I32) -> I32:
+    """Returns, of each hub among these identifiers, as many slots as make it one, with repeats."""
     found = [np.int32(0) for _ in range(0)]
-    for user in ids:
-        slot = view.users.links[user]
-        while slot >= 0:
-            ident = view.links.ident[slot]
-            if _is_hub(view, ident):
-                more = view.limits[view.idents.kind[ident]] + 1
-                other = view.idents.links[ident]
-                while other >= 0 and more > 0:
-                    found.append(np.int32(other))
-                    other = view.links.next_of_ident[other]
-                    more -= 1
-            slot = view.links.next_of_user[slot]
+    for ident in idents:
+        if _is_hub(view, ident):
+            more = view.limits[view.idents.kind[ident]] + 1
+            slot = view.idents.links[ident]
+            while slot >= 0 and more > 0:
+                found.append(np.int32(slot))
+                slot = view.links.next_of_ident[slot]
+                more -= 1
     return np.array(found, np.int32)

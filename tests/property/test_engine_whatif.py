@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.journal import (
     EVENT_NUMBERS,
@@ -47,6 +47,9 @@ def after(happenings: list[Happening], salt: int) -> Engine:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(events, salts)
+@example(
+    events_of([*[0] * 12, 84, 482, 1016, 181440, 237463, 45919012, 201977535, 3_678_168_532]), 0
+)  # a hub of others
 def test_what_an_event_would_do_is_what_it_does(happenings: list[Happening], salt: int) -> None:
     *before, last = happenings
     event = replace(last, id="asked", user=last.user or "u3", label=None)
