@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fraudgraph.rings.snapshot import RingSnapshot
-from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredDeadLetter
+from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredDeadLetter, StoredState
 
 
 @dataclass(slots=True)
@@ -36,3 +36,33 @@ class StoreImage:
     fingerprints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deliveries: list[tuple[str, str]] = field(default_factory=list)
     narratives: list[NarrativeRow] = field(default_factory=list)
+
+
+def as_one_commit(state: StoredState, entities: list[tuple[int, int, str | bytes, str]]) -> CommitDelta:
+    """Returns a loaded state as the commit that would have written it.
+
+    What an engine does not load is the caller's to add: closed rings and their members, lineage, alerts and audit.
+
+    Args:
+        entities: all of them, with their masks.
+    """
+    return CommitDelta(
+        commit=state.commit,
+        watermark_ms=state.watermark_ms,
+        positions=state.positions,
+        clocks_ms=state.clocks_ms,
+        seen_keys=state.seen_keys,
+        seen_ts_ms=state.seen_ts_ms,
+        entities=entities,
+        links=state.links,
+        users=state.users,
+        orders=state.orders,
+        order_keys=state.order_keys,
+        transfers=state.transfers,
+        labels=state.labels,
+        scorer_state=state.scorer_state,
+        ring_serial=state.ring_serial,
+        started_ms=state.started_ms,
+        decisions=state.decisions,
+        constraints=state.constraints,
+    )

@@ -28,9 +28,10 @@ from fraudgraph.rings.snapshot import (
     SnapshotTransfer,
     SnapshotUser,
 )
+from fraudgraph.stores.binding import require_same
 from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
 from fraudgraph.stores.evidence import Lens, declined, follow_mergers, has_verdict, past_rings, transfer_kind
-from fraudgraph.stores.image import StoreImage
+from fraudgraph.stores.image import StoreImage, as_one_commit
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
     COMMANDS,
@@ -128,10 +129,7 @@ class MemoryStore:
         bound_key, bound_hash, _ = self.file.binding
         if not bound_key:
             self.file.binding = (key_id, policy_hash, policy_version)
-        elif bound_key != key_id:
-            raise ConfigurationError(f"the store was written under key {bound_key}", do="Give that key.")
-        elif bound_hash != policy_hash:
-            raise ConfigurationError(f"the store was written under policy {bound_hash}", do="Use that policy.")
+        require_same(bound_key, bound_hash, key_id=key_id, policy_hash=policy_hash)
 
     def load(self) -> StoredState:
         """Returns everything of the last commit."""
@@ -396,29 +394,14 @@ class MemoryStore:
             key_id=key_id,
             policy_hash=policy_hash,
             policy_version=policy_version,
-            delta=CommitDelta(
-                commit=state.commit,
-                watermark_ms=state.watermark_ms,
-                positions=state.positions,
-                clocks_ms=state.clocks_ms,
-                seen_keys=state.seen_keys,
-                seen_ts_ms=state.seen_ts_ms,
-                entities=[(kind, number, *tables.entities[kind, number]) for number, kind in _by_id(tables)],
-                links=state.links,
-                users=state.users,
-                orders=state.orders,
-                order_keys=state.order_keys,
-                transfers=state.transfers,
-                labels=state.labels,
+            delta=replace(
+                as_one_commit(
+                    state, [(kind, number, *tables.entities[kind, number]) for number, kind in _by_id(tables)]
+                ),
                 rings=[ring for _, ring in sorted(tables.rings.items())],
                 members={ring_id: sorted(team.items()) for ring_id, team in tables.members.items() if team},
                 lineage=tables.lineage,
                 alerts=[alert for _, alert in sorted(tables.alerts.items())],
-                scorer_state=state.scorer_state,
-                ring_serial=state.ring_serial,
-                started_ms=state.started_ms,
-                decisions=state.decisions,
-                constraints=state.constraints,
                 audit=tables.audit,
             ),
             dead_letters=[

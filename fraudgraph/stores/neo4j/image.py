@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from fraudgraph.errors import StoreError
-from fraudgraph.stores.image import StoreImage
+from fraudgraph.stores.image import StoreImage, as_one_commit
 from fraudgraph.stores.neo4j.cases import read_all_frozen, read_audit, read_commands, read_fingerprints
 from fraudgraph.stores.neo4j.load import Loader, Reads
 from fraudgraph.stores.neo4j.model import Space
@@ -71,26 +71,7 @@ def read_image(read: Reads, space: Space, state: State) -> StoreImage:
         key_id=state.key_id,
         policy_hash=state.policy_hash,
         policy_version=state.policy_version,
-        delta=CommitDelta(
-            commit=state.commit,
-            watermark_ms=state.watermark_ms,
-            positions=stored.positions,
-            clocks_ms=stored.clocks_ms,
-            seen_keys=stored.seen_keys,
-            seen_ts_ms=stored.seen_ts_ms,
-            entities=list(loader.entities()),
-            links=stored.links,
-            users=stored.users,
-            orders=stored.orders,
-            order_keys=stored.order_keys,
-            transfers=stored.transfers,
-            labels=stored.labels,
-            scorer_state=stored.scorer_state,
-            ring_serial=stored.ring_serial,
-            started_ms=stored.started_ms,
-            decisions=stored.decisions,
-            constraints=stored.constraints,
-        ),
+        delta=as_one_commit(stored, list(loader.entities())),
         dead_letters_ever=state.dead_letters,
     )
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.decisions import Decision
-from fraudgraph.errors import ConfigurationError, DependencyError, FencedError, StoreError
+from fraudgraph.errors import DependencyError, FencedError, StoreError
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.binding import require_same
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
 from fraudgraph.stores.neo4j.gate import announce, close_gate, take_gate
@@ -156,16 +157,7 @@ class Neo4jStore(Neo4jReader):
             return state
 
         state = self._write(bind)
-        if state.key_id not in ("", key_id):
-            raise ConfigurationError(
-                f"the store was written under key {state.key_id}, and the key given is {key_id}",
-                do="Give the key that the store was written with, or start a new store.",
-            )
-        if state.policy_hash not in ("", policy_hash):
-            raise ConfigurationError(
-                f"the store was written under link policy {state.policy_hash}, and the settings say {policy_hash}",
-                do="Use the settings that the store was written with, or rebuild it: ingest again into a new store.",
-            )
+        require_same(state.key_id, state.policy_hash, key_id=key_id, policy_hash=policy_hash)
 
     def load(self) -> StoredState:
         """Returns everything of the last commit; another writer waits until it is read."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 from fraudgraph.events.kinds import RejectReason
-from fraudgraph.stores.image import StoreImage
+from fraudgraph.stores.image import StoreImage, as_one_commit
 from fraudgraph.stores.port import AlertRow, CommitDelta, LineageRow, NarrativeRow, StoredDeadLetter
 from fraudgraph.stores.records import FINGERPRINTS, SNAPSHOTS, json_text
 from fraudgraph.stores.sqlite.cases import read_audit
@@ -86,23 +86,12 @@ def _read_delta(db: sqlite3.Connection) -> CommitDelta:
     members: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for ring_id, user, probability in db.execute("SELECT ring_id, user, probability FROM members"):
         members[ring_id].append((user, probability))
-    return CommitDelta(
-        commit=state.commit,
-        watermark_ms=state.watermark_ms,
-        positions=state.positions,
-        clocks_ms=state.clocks_ms,
-        seen_keys=state.seen_keys,
-        seen_ts_ms=state.seen_ts_ms,
-        entities=[
-            (int(kind_of(ref)), ref >> KIND_BITS, key, mask)
-            for ref, key, mask in db.execute("SELECT ref, key, mask FROM entities ORDER BY ref")
-        ],
-        links=state.links,
-        users=state.users,
-        orders=state.orders,
-        order_keys=state.order_keys,
-        transfers=state.transfers,
-        labels=state.labels,
+    entities = [
+        (int(kind_of(ref)), ref >> KIND_BITS, key, mask)
+        for ref, key, mask in db.execute("SELECT ref, key, mask FROM entities ORDER BY ref")
+    ]
+    return replace(
+        as_one_commit(state, entities),
         rings=[ring_from_row(row) for row in db.execute("SELECT * FROM ring_rows ORDER BY ring_id")],
         members=dict(members),
         lineage=[
@@ -118,11 +107,6 @@ def _read_delta(db: sqlite3.Connection) -> CommitDelta:
                 "SELECT alert_id, ring_id, at_ms, probability, priority, reason FROM alerts ORDER BY alert_id"
             )
         ],
-        scorer_state=state.scorer_state,
-        ring_serial=state.ring_serial,
-        started_ms=state.started_ms,
-        decisions=state.decisions,
-        constraints=state.constraints,
         audit=read_audit(db),
     )
 

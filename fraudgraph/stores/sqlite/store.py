@@ -10,9 +10,10 @@ from pathlib import Path
 
 from fraudgraph.alerts.priority import PriorityRules
 from fraudgraph.cases.decisions import Decision
-from fraudgraph.errors import ConfigurationError, FencedError, StoreError
+from fraudgraph.errors import FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.binding import require_same
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
@@ -107,16 +108,7 @@ class SqliteStore(SqliteReader):
                     (key_id, policy_hash, policy_version),
                 )
                 return
-        if bound_key != key_id:
-            raise ConfigurationError(
-                f"the store was written under key {bound_key}, and the key given is {key_id}",
-                do="Give the key that the store was written with, or start a new store.",
-            )
-        if bound_policy != policy_hash:
-            raise ConfigurationError(
-                f"the store was written under link policy {bound_policy}, and the settings say {policy_hash}",
-                do="Use the settings that the store was written with, or rebuild it: ingest again into a new store.",
-            )
+        require_same(bound_key, bound_policy, key_id=key_id, policy_hash=policy_hash)
 
     def load(self) -> StoredState:
         """Returns everything of the last commit."""
