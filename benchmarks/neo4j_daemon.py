@@ -24,7 +24,7 @@ from neo4j import Driver, GraphDatabase, NotificationMinimumSeverity
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.daemon import KEY, PARTITIONS, TOPIC, USERS
+from benchmarks.daemon import KEY, PARTITIONS, TOPIC, USERS, identifiers_of
 from benchmarks.mix import mix_lines
 from benchmarks.neo4j_store import changed_rows
 from fraudgraph.app import open_kafka
@@ -37,7 +37,6 @@ from fraudgraph.settings import load_settings
 PACED: Final = "paced"
 PACE: Final = 2_000
 BATCH: Final = 4_000
-_NO_LINK: Final = ("type", "event_id", "ts", "user_id", "status", "currency")
 _BUCKET: Final = re.compile(r'^fraudgraph_freshness_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.M)
 
 Links = list[tuple[str, str]]
@@ -159,10 +158,7 @@ def _events(kafka: KafkaServer, events: int) -> Iterator[dict[str, Any]]:
 
 
 def _links(event: dict[str, Any]) -> Links:
-    user = event.get("user_id", "")
-    return [
-        (user, f"{name}:{value}") for name, value in event.items() if isinstance(value, str) and name not in _NO_LINK
-    ]
+    return [(event.get("user_id", ""), identifier) for identifier in identifiers_of(event)]
 
 
 def _quantiles(page: str, shares: tuple[float, ...]) -> list[float]:

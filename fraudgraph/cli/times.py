@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from fraudgraph.durations import DAY_MS, HOUR_MS, MINUTE_MS
 from fraudgraph.errors import UsageError
 
-_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
+_UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _SPAN = re.compile(r"(\d{1,6})([mhdw])")
 
 

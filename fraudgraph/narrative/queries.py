@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from fraudgraph.durations import MINUTE_MS
 from fraudgraph.errors import UsageError
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind
 from fraudgraph.narrative.evidence import Evidence
@@ -162,7 +163,7 @@ def _first_use(ring: _Ring, q: Question) -> Iterable[Sentence]:
     gap = then.first_ms - first.first_ms
     followed = (
         f"{ring.called(then.user_id)} followed {duration(gap)} later"
-        if gap >= 60_000
+        if gap >= MINUTE_MS
         else (f"{ring.called(then.user_id)} within the same minute")
     )
     yield _sentence(q.query, f"{text}; {followed}.", *cited, ring.short[then.user_id])

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fraudgraph.durations import HOUR_MS
 from fraudgraph.narrative.port import Narrative, Sentence
 from fraudgraph.reports.model import RingReport
 from fraudgraph.rings.facts_kinds import Fact
@@ -144,7 +145,7 @@ def fact_json(fact: Fact) -> Json:
             if name in _TIMES:
                 out[name.removesuffix("_ms") + "_at"] = rfc3339(value)
             else:
-                out[name.removesuffix("_ms") + "_hours"] = round(value / 3_600_000, 2)
+                out[name.removesuffix("_ms") + "_hours"] = round(value / HOUR_MS, 2)
         elif name.endswith("_minor") and isinstance(value, int):
             out[name.removesuffix("_minor")] = str(major(value, currency if isinstance(currency, int) else 0))
         elif name == "currency" and isinstance(value, int):

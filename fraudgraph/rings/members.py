@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.hot import HotGraph, Idents
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.types import F64, I32, I64, Bool, Int
 from fraudgraph.graph.users import CHARGEBACKS, DECLINED, Users
 from fraudgraph.kernels import njit
 
-_LATE_MS = 30 * 86_400_000
+_LATE_MS = 30 * DAY_MS
 # Log-odds beside the ring's own, for what speaks for or against one member. They only order members within a ring:
 # a label outweighs everything, and an account that was old before it shared anything is more often a victim.
 LABEL, CHARGEBACK, DECLINES, LATE_SHARE, ONE_TIE = 3.0, 1.0, 0.5, -1.0, -0.4

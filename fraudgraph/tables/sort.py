@@ -20,7 +20,6 @@ _NOWHERE = Origin(0, 0, 0)
 
 class _Timed(msgspec.Struct):
     ts: datetime
-    event_id: str = ""
 
 
 @dataclass(slots=True)
@@ -63,12 +62,10 @@ def sort_events(
                 for line in raw.values:
                     done.lines += 1
                     try:
-                        timed = read(line)
-                        ts_ms = round(timed.ts.timestamp() * 1000)
+                        ts_ms = round(read(line).ts.timestamp() * 1000)
                     except (msgspec.DecodeError, OverflowError):
                         done.without_time += 1
-                        timed = _Timed(datetime.min)
-                    spool.add(line, timed.event_id, ts_ms, _NOWHERE)
+                    spool.add(line, "", ts_ms, _NOWHERE)
                 if on_progress is not None:
                     on_progress(*stream.progress(), f"{done.lines:,} events")
             done.first_ms, done.last_ms = spool.time_range_ms()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import fraudgraph
+from support.cli import fraudgraph, store_contents
 
 OF_THE_PLACE = ("state", "sqlite_sequence", "seen")
 """Tables that tell of commits and not of what is kept; event ids are there once per commit, or once in a copy."""
@@ -84,10 +83,4 @@ def _url(file: Path) -> str:
 
 
 def _contents(file: Path) -> dict[str, list[tuple[Any, ...]]]:
-    with sqlite3.connect(file) as db:
-        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {
-            name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr)  # noqa: S608 - names come from the schema itself
-            for name in tables
-            if name not in OF_THE_PLACE
-        }
+    return store_contents(file, OF_THE_PLACE)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import Said, command, environment, fraudgraph, process
+from support.cli import Said, command, environment, fraudgraph, process, store_contents
 
 SECRET_KINDS = ("email", "card", "phone", "address")
 
@@ -45,13 +45,7 @@ class Shop:
 
 def _contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of a store but its counters of commits and epochs."""
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as db:
-        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {
-            name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr)  # noqa: S608 - names come from the schema itself
-            for name in tables
-            if name not in ("state", "sqlite_sequence")
-        }
+    return store_contents(Path(url.removeprefix("sqlite:///")), ("state", "sqlite_sequence"))
 
 
 @pytest.fixture(scope="module")

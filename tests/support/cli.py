@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,17 @@ def terminal(*arguments: object, columns: int) -> str:
     os.close(ours)
     running.wait(timeout=60)
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode()).replace("\r\n", "\n")
+
+
+def store_contents(file: Path, without: Collection[str]) -> dict[str, list[tuple[Any, ...]]]:
+    """Returns every row of an embedded store, by table."""
+    with sqlite3.connect(file) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {
+            name: sorted(db.execute(f"SELECT * FROM {name}"), key=repr)  # noqa: S608 - names come from the schema itself
+            for name in tables
+            if name not in without
+        }
 
 
 def environment(env: dict[str, str] | None = None) -> dict[str, str]:
