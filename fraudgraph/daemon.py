@@ -14,13 +14,14 @@ from fraudgraph.committer import Committed, Committer
 from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
+from fraudgraph.scoring.serving import ModelFigures
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import CommitDelta
 from fraudgraph.stores.retention import DeadLetterRetention
 from fraudgraph.streams.port import RawBatch, Stream
 
 LOOK_EVERY: Final = 500
-"""Commits between two looks at the largest component: a look costs as much as some commits."""
+"""Commits from one look at the largest component and the model to the next: a look costs as much as some commits."""
 BEAT_S: Final = 0.5
 """A loop that waits for the store shows so often that it lives."""
 
@@ -54,6 +55,7 @@ class Totals:
         stopped: the run was asked to stop before the end of the stream.
         users, largest_users: accounts in all and in the largest component, uncut; as of the end, or of the last of
             every `LOOK_EVERY` commits.
+        model: what is in force, in numbers, as of the same moment; None before the first look.
     """
 
     commits: int = 0
@@ -68,6 +70,7 @@ class Totals:
     stopped: bool = False
     users: int = 0
     largest_users: int = 0
+    model: ModelFigures | None = None
 
     @property
     def largest_share(self) -> float:
@@ -179,7 +182,7 @@ class Daemon:
                 on_progress(totals)
         totals.stopped = self._stop_at_s is not None
         self._settle(totals, ahead=0)
-        totals.largest_users, totals.users = self._engine.largest_component()
+        self._look(totals)
         if self._snapshot is not None:
             key = self._snapshot_key(self._committer.submit(self._committer.store.meta).result())
             self._snapshot.save(key, self._engine.export())
@@ -221,13 +224,17 @@ class Daemon:
             self._stream.acknowledge(step.outcome.delta.positions)
             step.acknowledge_s = time.perf_counter() - began
             self._count(step.outcome, totals)
-            if totals.commits % LOOK_EVERY == 0:
-                totals.largest_users, totals.users = self._engine.largest_component()
+            if totals.commits % LOOK_EVERY == 1:
+                self._look(totals)
             self._observer.settled(step, totals)
             if step.outcome.delta.alerts or step.outcome.delta.dead_letters:
                 self._tell(step.outcome.delta)
         longest = self._pace.batch_events_max
         self._size = min(2 * self._size, longest) if waited else max(self._size // 2, self._pace.batch_events)
+
+    def _look(self, totals: Totals) -> None:
+        totals.largest_users, totals.users = self._engine.largest_component()
+        totals.model = self._engine.serving.figures(self._engine.graph)
 
     def _await(self, commit: Future[Committed]) -> None:
         while not wait_for([commit], timeout=BEAT_S).done:

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fraudgraph.scoring.serving import ModelFigures
+
 FRESHNESS_S: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
 PHASES_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 SIZES: Final = (1, 10, 50, 100, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
@@ -60,6 +62,7 @@ class Metrics:
             "1 where that share is above rings.largest_share_alarm.",
             registry=into,
         )
+        self.model = ModelMetrics(into)
         self.undelivered = Gauge(
             "fraudgraph_alerts_undelivered", "Alerts that wait for their delivery.", ["sink"], registry=into
         )
@@ -99,6 +102,42 @@ class Metrics:
         """Sets the lag by (topic, partition)."""
         for (topic, partition), records in lags.items():
             self.lag.labels(topic, partition).set(records)
+
+
+class ModelMetrics:
+    """What is in force, how exact its network is, and how far the bundle that only looks on differs from it."""
+
+    def __init__(self, into: CollectorRegistry) -> None:
+        self._info = Info("fraudgraph_model", "The bundle in force, or structural.", registry=into)
+        self._links = Gauge("fraudgraph_network_links", "Links that the network holds.", registry=into)
+        self._bytes = Gauge("fraudgraph_network_bytes", "Memory of the network.", registry=into)
+        self._error = Gauge(
+            "fraudgraph_network_error",
+            "Largest error of the network's cached means among some thousand accounts, against sums made anew.",
+            registry=into,
+        )
+        self._shadow_rings = Gauge(
+            "fraudgraph_shadow_rings", "Rings that model.shadow scored too, since the start.", registry=into
+        )
+        self._shadow_mean = Gauge(
+            "fraudgraph_shadow_difference_mean", "Mean difference of the two probabilities.", registry=into
+        )
+        self._shadow_max = Gauge("fraudgraph_shadow_difference_max", "Largest of those differences.", registry=into)
+        self._shadow_crossed = Gauge(
+            "fraudgraph_shadow_crossed", "Rings that one of the two would alert, and the other not.", registry=into
+        )
+
+    def set(self, figures: ModelFigures) -> None:
+        """Takes up what a look found."""
+        shadow = figures.shadow
+        self._info.info({"bundle": figures.bundle})
+        self._links.set(figures.links)
+        self._bytes.set(figures.bytes)
+        self._error.set(figures.drift)
+        self._shadow_rings.set(shadow.rings)
+        self._shadow_mean.set(shadow.sum_difference / max(shadow.rings, 1))
+        self._shadow_max.set(shadow.max_difference)
+        self._shadow_crossed.set(shadow.crossed)
 
 
 class Freshness(Collector):

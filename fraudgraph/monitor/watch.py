@@ -95,6 +95,8 @@ class Monitor:
             into.phases.labels(phase).observe(seconds)
         into.share.set(totals.largest_share)
         into.share_alarm.set(totals.largest_share > into.largest_share_alarm)
+        if totals.model is not None:
+            into.model.set(totals.model)
         if step.batch.broker_ms is not None and len(step.batch):
             since_s = self._clocks.monotonic_s() - committed.done_at_s
             done_ms = (self._clocks.wall_s() - since_s) * 1000

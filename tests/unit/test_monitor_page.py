@@ -16,6 +16,7 @@ from fraudgraph.monitor.health import Health
 from fraudgraph.monitor.metrics import Freshness, Metrics
 from fraudgraph.monitor.page import page, serving
 from fraudgraph.monitor.watch import Clocks, Monitor
+from fraudgraph.scoring.serving import ModelFigures, ShadowFigures
 
 
 class Clock:
@@ -147,9 +148,24 @@ def test_metrics_add_up_to_what_the_run_did(tmp_path: Path) -> None:
     assert got["fraudgraph_alerts_total", ()] == totals.alerts == got["fraudgraph_alerts_undelivered", ("mailbox",)]
     assert got["fraudgraph_watermark_timestamp_seconds", ()] == totals.watermark_ms / 1000
     assert got["fraudgraph_rings", ()] > 0
+    assert got["fraudgraph_model_info", ("structural",)] == 1
     assert sum(value for (name, _), value in got.items() if name == "fraudgraph_lag_records") == 5 * PARTITIONS
     good = totals.events + totals.duplicates + totals.dead_letters["too-late"]
     assert got["fraudgraph_freshness_seconds_count", ()] == good
+
+
+def test_what_the_model_is_and_how_its_shadow_differs_is_told() -> None:
+    watch = monitor(Clock())
+    shadow = ShadowFigures(rings=4, sum_difference=1.0, max_difference=0.75, crossed=1)
+    watch.metrics.model.set(ModelFigures("spring", links=7, bytes=512, drift=2e-6, shadow=shadow))
+    with serving("127.0.0.1:0", page(watch.metrics, watch.health)) as address:
+        got = samples(get(address, "/metrics")[1])
+    assert got["fraudgraph_model_info", ("spring",)] == 1
+    assert (got["fraudgraph_network_links", ()], got["fraudgraph_network_bytes", ()]) == (7, 512)
+    assert got["fraudgraph_network_error", ()] == 2e-6
+    assert (got["fraudgraph_shadow_rings", ()], got["fraudgraph_shadow_crossed", ()]) == (4, 1)
+    assert got["fraudgraph_shadow_difference_mean", ()] == 0.25
+    assert got["fraudgraph_shadow_difference_max", ()] == 0.75
 
 
 def test_freshness_counts_as_prometheus_would() -> None:
