@@ -30,6 +30,7 @@ from fraudgraph.scoring.gnn.model import NetworkSchema
 from training.gnn.dataset import Slice
 from training.gnn.graph import hetero_data
 from training.gnn.network import TypedSage
+from training.gnn.pretrain import pretrain
 from training.labels import POSITIVE, UNKNOWN
 from training.reliability import average_precision
 
@@ -47,6 +48,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         positive_share: of the loss that the positives make up.
         patience: epochs without a better average precision on the stopping slices.
         link_dropout: part of the links left out of each step, drawn anew: no single link may decide.
+        pretrain_epochs: on the fitting slices' links alone, before a label is seen (`training.gnn.pretrain`).
         seed: of the weights, the order of slices and the dropout.
         threads: of PyTorch.
     """
@@ -60,6 +62,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight_decay: Annotated[float, Meta(ge=0.0)] = 0.0005
     positive_share: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.2
     link_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
+    pretrain_epochs: Annotated[int, Meta(ge=0)] = 0
     seed: int = 1
     threads: Annotated[int, Meta(ge=1)] = 1
     device: Literal["cpu", "cuda"] = "cpu"
@@ -143,6 +146,9 @@ def train(
     optimiser = torch.optim.Adam(model.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     state = _State(model, optimiser, None if folder is None else folder / CHECKPOINT, _fingerprint(config, fit, stop))
     state.load()
+    if config.pretrain_epochs and not state.epoch:
+        graphs = [each.data for each in learnt]
+        pretrain(model, graphs, epochs=config.pretrain_epochs, rate=config.rate, seed=config.seed, show=show)
     total = sum(float(_weights(each, scale).sum()) for each in learnt) / len(learnt)
     while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
         random = np.random.default_rng([config.seed, state.epoch])
