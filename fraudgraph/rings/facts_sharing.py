@@ -152,12 +152,18 @@ def visits(view: RingView) -> Iterator[tuple[str, Identifier, Identifier]]:
     """Yields (account, shared device, own device) where an account with a device of its own, in use for weeks, was on
     a shared one for a day at most: as when somebody else enters it. Once per account.
     """
-    for user_id, used in view.by_user.items():
-        devices = [(i, x) for i in used if i.kind is EntityKind.DEVICE for x in i.links if x.user_id == user_id]
-        own = [i for i, x in devices if i.users_total == 1 and x.last_ms - x.first_ms >= OWN_DEVICE_MS]
-        brief = [i for i, x in devices if len(i.links) >= 2 and not i.hub and x.last_ms - x.first_ms <= VISIT_MS]
-        if own and brief:
-            yield user_id, brief[0], own[0]
+    own: dict[str, Identifier] = {}
+    brief: dict[str, Identifier] = {}
+    for i in view.identifiers:
+        if i.kind is not EntityKind.DEVICE:
+            continue
+        alone, together = i.users_total == 1, len(i.links) >= 2 and not i.hub
+        for x in i.links:
+            if alone and x.last_ms - x.first_ms >= OWN_DEVICE_MS:
+                own.setdefault(x.user_id, i)
+            if together and x.last_ms - x.first_ms <= VISIT_MS:
+                brief.setdefault(x.user_id, i)
+    yield from ((user_id, brief[user_id], own[user_id]) for user_id in own if user_id in brief)
 
 
 def brief_visits(view: RingView) -> Iterator[Draft]:
