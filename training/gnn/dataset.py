@@ -6,9 +6,8 @@ cut, its living rings. No event after the cut has been applied when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,8 @@ from fraudgraph.scoring.gnn.features import head_features
 from fraudgraph.scoring.gnn.feed import NetworkGraph, network_graph
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.ring_head import reading_times
-from training.labels import LabelLog, Targets
-from training.replay import EVENTS_PER_COMMIT, passing_decoder, raw_batches
+from training.labels import NEGATIVE, POSITIVE, UNKNOWN, LabelLog, Targets
+from training.replay import EVENTS_PER_COMMIT, Events, passing_decoder, raw_batches
 from training.splits import Cut
 
 _ALMOST_ONE = 1.0 - 1e-6
@@ -63,6 +62,7 @@ class Slice:
         head: `[u, x]` the head's features as of the cut.
         last_ms: `[u]` last event before the cut.
         targets: of the accounts, where labels were read.
+        known: `[u]` what had been reported of each account by the cut: `POSITIVE`, `NEGATIVE`, `UNKNOWN` (nothing).
         is_ring: `[r]`, is_fraud: `[u]` as of `Targets.target`, victims left out: the truth, where it is known.
     """
 
@@ -75,6 +75,7 @@ class Slice:
     last_ms: I64
     rings: Rings
     targets: Targets | None = None
+    known: npt.NDArray[np.int8] | None = None
     is_ring: npt.NDArray[np.bool_] | None = None
     is_fraud: npt.NDArray[np.int8] | None = None
 
@@ -87,6 +88,18 @@ class Stream:
     labels: LabelLog = field(default_factory=LabelLog)
     last_ms: dict[str, int] = field(default_factory=dict)
     events: int = 0
+
+    def tell_known(self) -> None:
+        """Says in every slice what had been reported of whom by its cut."""
+        for each in self.slices:
+            known = self.labels.known(each.cut.cut_ms)
+            each.known = np.array(
+                [
+                    UNKNOWN if (label := known.get(name)) is None else POSITIVE if label.fraud else NEGATIVE
+                    for name in each.names
+                ],
+                np.int8,
+            )
 
     def aim(self, horizon_ms: int, maturity_ms: int, *, keep_known: bool = False) -> None:
         """Gives every slice its targets; arguments as of `LabelLog.targets`."""
@@ -104,7 +117,7 @@ class Stream:
 
 
 def replay_slices(
-    events: Iterable[bytes] | Path,
+    events: Events,
     cuts: Sequence[Cut],
     engine: Engine,
     *,
@@ -116,7 +129,7 @@ def replay_slices(
     """Replays a whole stream and reads a slice at each cut, before the first commit with a later event in it.
 
     Args:
-        events: JSON lines, or a file or folder of them.
+        events: as of `training.replay.Events`.
         cuts: in order of time.
         decoder: as the shop has it; one without defaults of its own where None.
         events_per_commit: so many at most of the last events before a cut are not seen there.
