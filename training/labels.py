@@ -90,7 +90,11 @@ class LabelLog:
                 continue
             about = self._order.get(key, (user, ts_ms)) if key is not None else (user, ts_ms)
             self._add(Label(user, True, min(about[1], ts_ms), ts_ms, CHARGEBACK, batch.event_key[i]))
-        for row in batch.labels:
+        self.add(batch.labels)
+
+    def add(self, rows: Iterable[LabelRow]) -> None:
+        """Takes in labels; one about an order that was never seen is about nobody."""
+        for row in rows:
             user = self._user_of(row)
             if user is not None:
                 self._add(Label(user, row.fraud, row.about_ms, row.arrived_ms, row.source, row.key, row.supersedes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudgraph.engine import Engine
+from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.vault import Vault
@@ -20,6 +21,23 @@ from fraudgraph.streams.files import FileStream
 from fraudgraph.streams.port import RawBatch
 
 EVENTS_PER_COMMIT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """Events that can be read again and again from elsewhere than a path.
+
+    Attributes:
+        read: yields them in batches of at most so many; the last one says that nothing follows.
+        labels: that are not among the events: an investigator's, from a store.
+    """
+
+    read: Callable[[int], Iterator[RawBatch]]
+    labels: tuple[LabelRow, ...] = ()
+
+
+Events = Iterable[bytes] | Path | EventSource
+"""JSON lines, one record each; or a file or folder of them; or what reads them."""
 
 
 def passing_decoder() -> Decoder:
@@ -50,7 +68,7 @@ class Candidates:
 
 
 def replay(
-    events: Iterable[bytes] | Path,
+    events: Events,
     engine: Engine,
     decoder: Decoder,
     *,
@@ -62,7 +80,7 @@ def replay(
     A tick is read at the first commit whose watermark has passed it; empty ticks are left out.
 
     Args:
-        events: JSON lines, one record each, or a file or folder of them.
+        events: as of `Events`.
         tick_ms: event time between readings; none but the last where None.
     """
     next_tick_ms: int | None = None
@@ -94,8 +112,11 @@ def read_candidates(engine: Engine) -> Candidates:
     return Candidates(engine.watermark_ms, serials, members, features, money)
 
 
-def raw_batches(events: Iterable[bytes] | Path, size: int = EVENTS_PER_COMMIT) -> Iterator[RawBatch]:
+def raw_batches(events: Events, size: int = EVENTS_PER_COMMIT) -> Iterator[RawBatch]:
     """Yields events, or those of a file or folder, in commits, and says at the end that nothing follows."""
+    if isinstance(events, EventSource):
+        yield from events.read(size)
+        return
     if isinstance(events, Path):
         stream = FileStream([events])
         stream.seek({})

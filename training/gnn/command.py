@@ -16,6 +16,7 @@ from fraudgraph.scoring.bundle import Bundle, write_bundle
 from training.gnn.from_stream import train_on_stream
 from training.gnn.from_worlds import train_on_worlds
 from training.gnn.recipe import Progress, Recipe, read_recipe
+from training.replay import Events
 
 
 def recipe_of(path: Path | None, device: str = "cpu") -> Recipe:
@@ -34,7 +35,7 @@ def recipe_of(path: Path | None, device: str = "cpu") -> Recipe:
 
 def train_bundle(
     recipe: Recipe,
-    data: Path | None,
+    data: Events | None,
     folder: Path,
     *,
     progress: Progress,
