@@ -20,6 +20,7 @@ from fraudgraph.scoring.gnn.features import head_features
 from fraudgraph.scoring.gnn.feed import NetworkGraph, network_graph
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.ring_head import reading_times
+from fraudgraph.scoring.trees_columns import ColumnReader
 from training.labels import NEGATIVE, POSITIVE, UNKNOWN, LabelLog, Targets
 from training.replay import EVENTS_PER_COMMIT, Events, passing_decoder, raw_batches
 from training.splits import Cut
@@ -33,7 +34,7 @@ class Rings:
 
     Attributes:
         member: `[m]` rows of the slice's accounts, ring by ring; `starts` `[r + 1]`.
-        head: `[m, x]` the head's features as of each ring's last event.
+        head: `[m, x]` the head's features as of each ring's last event; columns: `[m, k]` the trees', as of then.
         features: `[r, len(RING_FEATURES)]`.
         structural: `[r]` log-odds of the engine's structural scorer.
     """
@@ -41,6 +42,7 @@ class Rings:
     member: I32
     starts: I64
     head: F32
+    columns: F32
     features: F64
     structural: F64
 
@@ -59,7 +61,7 @@ class Slice:
     Attributes:
         world: number of the stream; slices of one are not independent.
         users: `[u]` dense ids, ascending: the order of the network's rows. names: their keys.
-        head: `[u, x]` the head's features as of the cut.
+        head: `[u, x]` the head's features as of the cut; columns: `[u, k]` the trees' (`scoring.trees_columns`, set c).
         last_ms: `[u]` last event before the cut.
         targets: of the accounts, where labels were read.
         known: `[u]` what had been reported of each account by the cut: `POSITIVE`, `NEGATIVE`, `UNKNOWN` (nothing).
@@ -72,6 +74,7 @@ class Slice:
     users: I32
     names: list[str]
     head: F32
+    columns: F32
     last_ms: I64
     rings: Rings
     targets: Targets | None = None
@@ -164,6 +167,7 @@ def read_slice(engine: Engine, cut: Cut, world: int = 0) -> Slice:
         users=users,
         names=[key_of[user] or "" for user in users.tolist()],
         head=head_features(graph, users, cut.cut_ms),
+        columns=ColumnReader()(graph, users, cut.cut_ms),
         last_ms=graph.users.last_ms[users],
         rings=_read_rings(engine, users),
     )
@@ -176,11 +180,12 @@ def _read_rings(engine: Engine, users: I32) -> Rings:
     member = np.concatenate(teams) if teams else np.empty(0, np.int32)
     features, _ = RingMeasure()(engine.graph, engine.ties.tables.limit, engine.watch, member, starts)
     probability = np.clip(engine.serving.structural.score(features).probability, 1.0 - _ALMOST_ONE, _ALMOST_ONE)
-    last_ms = engine.graph.users.last_ms[member]
+    as_of_ms = reading_times(engine.graph.users.last_ms[member], starts)
     return Rings(
         member=np.searchsorted(users, member).astype(np.int32),
         starts=starts,
-        head=head_features(engine.graph, member, reading_times(last_ms, starts)),
+        head=head_features(engine.graph, member, as_of_ms),
+        columns=ColumnReader()(engine.graph, member, as_of_ms),
         features=features,
         structural=np.log(probability / (1.0 - probability)),
     )

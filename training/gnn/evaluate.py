@@ -43,11 +43,11 @@ from training.gnn.recipe import (
     teaching,
 )
 from training.gnn.train import Show, user_logits
-from training.gnn.trees import Trees
 from training.gnn.worlds import tell_truth
 from training.planted import load_background, plant
 from training.ring_truth import Truth, truth_of
 from training.splits import Cut
+from training.trees import TreeModel
 
 TREES, RING_TREES = "trees", "ring-trees"
 CONFIG = Path(__file__).parents[2] / "configs" / "training" / "default.toml"
@@ -61,9 +61,7 @@ def models_of(recipe: Recipe, bundle: Bundle, say: Callable[[str], None]) -> dic
     """Returns the bundle and its rivals, those that need it trained on the recipe's worlds."""
     streams = replay_roles(recipe, ("fit", "calibrate", "rings"), partial(_progress, say))
     rings = slices_of(streams["rings"])
-    trees = Trees(recipe.network.schema.half_life_ms, recipe.network.seed).fit(
-        teaching(streams["fit"]), recipe.network.positive_share
-    )
+    trees = TreeModel("c", seed=recipe.network.seed).fit(teaching(streams["fit"]), recipe.network.positive_share)
     calibration = calibrate(trees.logits, teaching(streams["calibrate"]), recipe.calibration)
     network = TypedSage(bundle.weights.schema).load(bundle.weights)
     return {

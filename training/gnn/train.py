@@ -26,7 +26,7 @@ from fraudgraph.durations import DAY_MS
 from fraudgraph.errors import UsageError
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.gnn.features import network_schema
-from fraudgraph.scoring.gnn.model import NetworkSchema
+from fraudgraph.scoring.gnn.model import F32, NetworkSchema
 from training.gnn.dataset import Slice
 from training.gnn.graph import hetero_data
 from training.gnn.network import TypedSage
@@ -162,15 +162,20 @@ def train(
     return Trained(model, state.best_epoch, state.best)
 
 
-@torch.no_grad()
 def user_logits(model: TypedSage, piece: Slice) -> tuple[F64, F64]:
     """Returns the logits of a slice's accounts as of the cut, `[u]`, and of its rings' members as read there, `[m]`."""
+    return embeddings_and_logits(model, piece)[1:]
+
+
+@torch.no_grad()
+def embeddings_and_logits(model: TypedSage, piece: Slice) -> tuple[F32, F64, F64]:
+    """Returns the embeddings of a slice's accounts, `[u, width]`, and what `user_logits` returns."""
     model.eval()
     device = str(next(model.parameters()).device)
     h = model(graph_data(model.schema, piece, device))[-1][model.schema.outputs[0]]
     base = model.logits(h).cpu().numpy().astype(np.float64)
     q = model.head_x.weight[0].cpu().numpy().astype(np.float64)
-    return base + piece.head @ q, base[piece.rings.member] + piece.rings.head @ q
+    return h.cpu().numpy(), base + piece.head @ q, base[piece.rings.member] + piece.rings.head @ q
 
 
 def _epoch(

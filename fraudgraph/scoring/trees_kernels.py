@@ -1,0 +1,216 @@
+"""Kernels behind the trees' columns: what an account did, what it shares, and whom it can see from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from fraudgraph.durations import DAY_MS, HOUR_MS
+from fraudgraph.events.kinds import EntityKind, Status
+from fraudgraph.graph.hot import Idents
+from fraudgraph.graph.links import Links
+from fraudgraph.graph.orders import Orders
+from fraudgraph.graph.transfers import TransferColumns
+from fraudgraph.graph.types import I32, I64, Bool, Int
+from fraudgraph.graph.users import (
+    DECLINED,
+    LOGINS,
+    ORDERS,
+    PAYMENTS,
+    REFERRALS,
+    REFUNDS,
+    TRANSFERS_IN,
+    TRANSFERS_OUT,
+    Users,
+)
+from fraudgraph.kernels import njit
+from fraudgraph.scoring.gnn.model import F32
+
+if TYPE_CHECKING:
+    from fraudgraph.scoring.trees_near import Marks
+
+WINDOWS_MS: Final = (DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
+HALF_LIFE_MS: Final = 30 * DAY_MS
+"""Age at which a link weighs half as much as a fresh one in the means of neighbours."""
+NARROW_USERS: Final = 32
+"""Identifiers with more accounts than this are passed by where accounts are counted one by one; means go over all that
+are no hubs. As of `LinkPolicy.max_pair_users`: what more people share says little of any two of them."""
+
+OWN_COLUMNS: Final = 33
+SHARED_COLUMNS: Final = 36
+
+_DAY, _HOUR, _WEEK = DAY_MS, HOUR_MS, 7 * DAY_MS
+_KINDS: Final = len(EntityKind) - 1
+_WINDOWS: Final = np.array(WINDOWS_MS, np.int64)
+_APPROVED, _FAILED = 1 << Status.APPROVED, 1 << Status.DECLINED | 1 << Status.CANCELLED
+
+
+class View(NamedTuple):
+    """The columns of a graph that are read, and the most users of an identifier that is no hub, by EntityKind."""
+
+    users: Users
+    links: Links
+    idents: Idents
+    orders: Orders
+    transfers: TransferColumns
+    limits: I64
+
+
+@njit(cache=True, inline="always")
+def is_hub(view: View, ident: Int) -> Bool:
+    """Returns whether an identifier links nobody: too many use it, or an analyst calls it benign."""
+    return view.idents.degree[ident] > view.limits[view.idents.kind[ident]] or view.idents.benign[ident]
+
+
+@njit(cache=True)
+def fill_own(view: View, ids: I32, as_of_ms: I64, out: F32) -> None:
+    """Fills `[n, OWN_COLUMNS]` of zeros."""
+    users, links, orders = view.users, view.links, view.orders
+    for i in range(len(ids)):
+        user, now, row = ids[i], as_of_ms[i], out[i]
+        counts = users.counts[user]
+        row[0] = users.signup_ms[user] >= 0
+        row[1] = max(now - users.first_ms[user], 0) / _DAY
+        row[2] = max(now - users.last_ms[user], 0) / _DAY
+        row[3] = (users.last_ms[user] - users.first_ms[user]) / _DAY
+        row[4] = counts[LOGINS]
+        row[5] = counts[ORDERS]
+        row[6] = counts[PAYMENTS]
+        row[7] = counts[DECLINED]
+        row[8] = counts[REFUNDS]
+        row[9] = counts[REFERRALS]
+        row[10] = counts[TRANSFERS_OUT]
+        row[11] = counts[TRANSFERS_IN]
+        row[12] = counts[DECLINED] / max(1, counts[ORDERS] + counts[PAYMENTS] + counts[TRANSFERS_OUT])
+        first_spend = users.first_spend_ms[user]
+        row[13] = -1.0 if first_spend < 0 else (first_spend - users.first_ms[user]) / _HOUR
+        spent, most, placed, refunded = np.int64(0), np.int64(0), 0, np.int64(0)
+        spent_in = np.zeros(len(_WINDOWS), np.int64)
+        slot = users.orders[user]
+        while slot >= 0:
+            status, amount, when = orders.status[slot], orders.amount_minor[slot], orders.ts_ms[slot]
+            went_through = status & _APPROVED != 0 or status & _FAILED == 0
+            placed += 1
+            refunded += orders.refunded_minor[slot]
+            most = max(most, amount)
+            if went_through:
+                spent += amount
+            for w in range(len(_WINDOWS)):
+                if when > now - _WINDOWS[w]:
+                    row[18 + w] += 1
+                    if went_through:
+                        spent_in[w] += amount
+            slot = orders.next[slot]
+        row[14] = spent
+        row[15] = most
+        row[16] = spent / max(1, placed)
+        row[17] = refunded / max(1, spent)
+        for w in range(len(_WINDOWS)):
+            row[21 + w] = spent_in[w]
+        slot = users.links[user]
+        while slot >= 0:
+            for w in range(len(_WINDOWS)):
+                row[24 + w] += links.first_ms[slot] > now - _WINDOWS[w]
+            row[26 + view.idents.kind[links.ident[slot]]] += 1
+            slot = links.next_of_user[slot]
+
+
+@njit(cache=True)
+def fill_shared(view: View, marks: Marks, ids: I32, as_of_ms: I64, out: F32) -> None:
+    """Fills `[n, SHARED_COLUMNS]` of zeros: what is shared, and what is counted of whom that leads to."""
+    users, links, idents = view.users, view.links, view.idents
+    met = np.empty(0, np.int32)
+    for i in range(len(ids)):
+        user, now, row = ids[i], as_of_ms[i], out[i]
+        slot = users.links[user]
+        while slot >= 0:
+            ident = links.ident[slot]
+            kind, degree = idents.kind[ident], idents.degree[ident]
+            if is_hub(view, ident):
+                row[12] += 1
+            else:
+                row[kind - 1] += degree > 1
+                row[5 + kind] = max(row[5 + kind], np.float32(degree))
+                if 1 < degree <= NARROW_USERS:
+                    began = links.first_ms[slot]
+                    other = idents.links[ident]
+                    while other >= 0:
+                        if other != slot:
+                            apart = abs(links.first_ms[other] - began)
+                            row[13] += apart <= _DAY
+                            row[14] += apart <= _WEEK
+                        other = links.next_of_ident[other]
+            slot = links.next_of_user[slot]
+        row[15] = _money_partners(view, marks, user)
+        marks.state[0] += 1
+        marks.user[user] = marks.state[0]
+        met = _step(view, marks, user)
+        row[16] = len(met)
+        for other in met:
+            _count_other(users, other, now, row, 18)
+            for w in range(len(_WINDOWS)):
+                row[30 + w] += users.first_spend_ms[other] > now - _WINDOWS[w]
+            row[33] += users.counts[other, ORDERS]
+            row[34] += users.counts[other, DECLINED]
+            row[35] += users.counts[other, REFUNDS]
+        farther = 0
+        for other in met:
+            for beyond in _step(view, marks, other):
+                farther += 1
+                _count_other(users, beyond, now, row, 21)
+        row[17] = farther
+
+
+@njit(cache=True, inline="always")
+def _count_other(users: Users, other: Int, now: Int, row: F32, at: Int) -> None:
+    for w in range(len(_WINDOWS)):
+        row[at + w] += users.first_ms[other] > now - _WINDOWS[w]
+        row[at + 6 + w] += users.last_ms[other] > now - _WINDOWS[w]
+
+
+@njit(cache=True)
+def _step(view: View, marks: Marks, user: Int) -> I32:
+    """Returns accounts over a user's narrow identifiers that are not marked yet, and marks them."""
+    links, idents = view.links, view.idents
+    met = [np.int32(0) for _ in range(0)]
+    slot = view.users.links[user]
+    while slot >= 0:
+        ident = links.ident[slot]
+        if 1 < idents.degree[ident] <= NARROW_USERS and not is_hub(view, ident):
+            other = idents.links[ident]
+            while other >= 0:
+                who = links.user[other]
+                if marks.user[who] != marks.state[0]:
+                    marks.user[who] = marks.state[0]
+                    met.append(who)
+                other = links.next_of_ident[other]
+        slot = links.next_of_user[slot]
+    return np.array(met, np.int32)
+
+
+@njit(cache=True)
+def _money_partners(view: View, marks: Marks, user: Int) -> Int:
+    marks.state[0] += 1
+    return len(money_partners(view, marks, user))
+
+
+@njit(cache=True)
+def money_partners(view: View, marks: Marks, user: Int) -> I32:
+    """Returns accounts that pay or bring a user, or are paid or brought, and are not marked yet; marks them."""
+    found = [np.int32(0) for _ in range(0)]
+    slot = view.users.transfers_out[user]
+    while slot >= 0:
+        who = view.transfers.receiver[slot]
+        if marks.user[who] != marks.state[0]:
+            marks.user[who] = marks.state[0]
+            found.append(who)
+        slot = view.transfers.next_out[slot]
+    slot = view.users.transfers_in[user]
+    while slot >= 0:
+        who = view.transfers.sender[slot]
+        if marks.user[who] != marks.state[0]:
+            marks.user[who] = marks.state[0]
+            found.append(who)
+        slot = view.transfers.next_in[slot]
+    return np.array(found, np.int32)
