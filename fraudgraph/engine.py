@@ -10,9 +10,11 @@ import numpy as np
 from fraudgraph.cases.book import CaseBook, CaseChange
 from fraudgraph.cases.desk import CaseDesk
 from fraudgraph.cases.promotion import take_promotions
+from fraudgraph.cases.rekeying import as_known, rekey
+from fraudgraph.cases.rule_sets import take_rules
 from fraudgraph.durations import DAY_MS
 from fraudgraph.engine_rules import EngineRules
-from fraudgraph.events.batch import DecodedBatch, LabelRow
+from fraudgraph.events.batch import DecodedBatch, FormerNames, LabelRow
 from fraudgraph.events.clock import EventClock
 from fraudgraph.graph.hot import GraphChange, HotGraph, distinct
 from fraudgraph.graph.policy import LinkPolicy
@@ -27,6 +29,8 @@ from fraudgraph.rings.forest import NEVER
 from fraudgraph.rings.identity import RingRegister, ring_name, ring_serial
 from fraudgraph.rings.measure import Watch
 from fraudgraph.rings.ties import Ties
+from fraudgraph.rules.book import RuleBook
+from fraudgraph.rules.schema import RuleSet
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.port import RingScorer
 from fraudgraph.scoring.serving import Library, Serving
@@ -68,6 +72,7 @@ class Engine:
         bundle: Bundle | None = None,
         library: Library | None = None,
         shadow: Bundle | None = None,
+        rule_set: RuleSet | None = None,
     ) -> None:
         self.policy = policy
         self.rules = rules
@@ -89,7 +94,8 @@ class Engine:
         self._desk = CaseDesk(self.graph, self.register, self.cases)
         self._clock = EventClock(rules.clock)
         self._find = ComponentFinder(rules.min_users, rules.max_users)
-        self.records = RingRecords(rules, self.graph, self.ties, self.register, self.serving, self._desk)
+        self.rulebook = RuleBook(rule_set)
+        self.records = RingRecords(rules, self.graph, self.ties, self.register, self.serving, self._desk, self.rulebook)
         self._started_ms: int | None = None
         self._positions: dict[str, int] = {}
 
@@ -137,7 +143,7 @@ class Engine:
         self.cases.restore(state.decisions, state.constraints, state.audit_head, state.labels)
         _, bonds = self._desk.constrain(state.watermark_ms)
         self.ties.restore(self.graph, state.watermark_ms, bonds.together)
-        self.serving.restore(state.scorer_state, self.graph)
+        self.serving.restore(self.rulebook.unwrap(state.scorer_state), self.graph)
         self.register.restore(
             {ring_serial(ring): np.array([user for user, _ in team], np.int32) for ring, team in state.members.items()},
             state.ring_serial or 1,
@@ -160,7 +166,7 @@ class Engine:
             clocks_ms=clock.stored_clocks_ms(),
             ring_serial=self.register.next_serial,
             started_ms=self._started_ms,
-            scorer_state=self.serving.state() or None,
+            scorer_state=self.records.scorer_state() or None,
             seen_keys=(seen := clock.seen())[0],
             seen_ts_ms=seen[1],
             entities=entity_rows(graph),
@@ -189,12 +195,18 @@ class Engine:
         self.commit += 1
         latest_ms = self.latest_ms
         before_ms = self._clock.watermark_ms
+        former = batch.former
+        renamed = CaseChange() if former is None else self.rekey(former)
         admission = self._clock.admit(batch, backfill=backfill, positions=self._positions)
         batch = admission.batch
         accepted = admission.accepted
         now_ms = admission.watermark_ms
-        promotions = take_promotions(admission.commands, self.serving, self.cases)
-        taken = self._desk.take(promotions.others, now_ms)
+        commands = admission.commands
+        if commands and former is not None:
+            commands = as_known(commands, former, self.cases, self.serving)
+        promotions = take_promotions(commands, self.serving, self.cases)
+        ruled = take_rules(promotions.others, self.rulebook, self.cases)
+        taken = self._desk.take(ruled.others, now_ms, renamed)
         watch = self.watch
         change = self.graph.apply(batch, accepted, now_ms, taken.change.labels, taken.change.forgotten)
         marked, bonds = self._desk.constrain(now_ms)
@@ -203,6 +215,8 @@ class Engine:
         if promotions.bundle is not None:
             self.serving.promote(promotions.bundle, promotions.key, self.graph)
             self.records.forget_scores()
+        if ruled.changed:
+            self.records.note_outdated(self.rows)
         nodes = self.ties.update(self.graph, change, now_ms, bonds.together)
         nodes = np.concatenate((nodes, self._desk.nodes_of(taken.change.users, bonds)))
         started_ms = self._started_ms
@@ -232,14 +246,21 @@ class Engine:
             seen_keys=admission.seen_keys,
             seen_ts_ms=admission.seen_ts_ms,
             labels=_labels(batch, accepted, taken.change),
-            dead_letters=[*batch.dead_letters, *admission.dead_letters, *promotions.dead_letters, *taken.dead_letters],
+            dead_letters=[
+                *batch.dead_letters,
+                *admission.dead_letters,
+                *promotions.dead_letters,
+                *ruled.dead_letters,
+                *taken.dead_letters,
+            ],
             decisions=list(taken.change.decisions.values()),
             constraints=list(taken.change.constraints.values()),
-            audit=[*promotions.audit, *taken.change.audit],
-            scorer_state=None if promotions.bundle is None else self.serving.state(),
+            audit=sorted((*promotions.audit, *ruled.audit, *taken.change.audit), key=lambda row: row.number),
+            scorer_state=self.records.scorer_state() if promotions.obeyed or ruled.obeyed else None,
             frozen=taken.change.frozen,
             forgotten=taken.change.forgotten,
             dead_letters_deleted=taken.change.dead_letters_deleted,
+            rekeyed=taken.change.rekeyed,
         )
         delta.started_ms = self._started_ms if self._started_ms != started_ms else None
         self._positions.update(delta.positions)
@@ -260,8 +281,12 @@ class Engine:
         delta.lineage = [*self.records.steps(moves, causes), *self.records.turns(moves, causes)]
         delta.ring_serial = self.register.next_serial
         applied = len(batch) if accepted is None else int(accepted.sum())
-        duplicates = admission.duplicates + promotions.duplicates + taken.duplicates
-        return Outcome(delta, applied, duplicates, promotions.obeyed + taken.obeyed)
+        duplicates = admission.duplicates + promotions.duplicates + ruled.duplicates + taken.duplicates
+        return Outcome(delta, applied, duplicates, promotions.obeyed + ruled.obeyed + taken.obeyed)
+
+    def rekey(self, former: FormerNames) -> CaseChange:
+        """Gives what is known by a former name its present one; `apply` does so with each batch by itself."""
+        return rekey(former, self.graph, self._clock, self.cases)
 
     @property
     def watch(self) -> Watch:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,10 +24,27 @@ from fraudgraph.rings.identity import RingMoves, RingRegister, ring_name, ring_s
 from fraudgraph.rings.measure import RingMeasure, Watch
 from fraudgraph.rings.members import member_probabilities
 from fraudgraph.rings.quiet import QuietRings
+from fraudgraph.rings.rule_hits import NO_RULES, Mode, RingRules
 from fraudgraph.rings.ties import Ties
-from fraudgraph.scoring.port import RingScores
+from fraudgraph.rules.book import RuleBook
+from fraudgraph.rules.table import table_of_graph
 from fraudgraph.scoring.serving import Judgement, Serving
 from fraudgraph.stores.port import SETTLED_STATUSES, AlertRow, CommitDelta, LineageRow, RingRow, StoredState
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What model and rules say of `r` rings.
+
+    Attributes:
+        judgement: of the model; probabilities are rounded as they are stored.
+        money: `[r, len(RING_MONEY)]`.
+        rules: of each ring.
+    """
+
+    judgement: Judgement
+    money: I64
+    rules: list[RingRules]
 
 
 class RingRecords:
@@ -44,6 +62,7 @@ class RingRecords:
         register: RingRegister,
         serving: Serving,
         desk: CaseDesk,
+        rulebook: RuleBook,
     ) -> None:
         self.rows: dict[int, RingRow] = {}
         self._rules = rules
@@ -52,6 +71,7 @@ class RingRecords:
         self._register = register
         self._serving = serving
         self._desk = desk
+        self._rulebook = rulebook
         self._book: CaseBook = desk.book
         self._measure = RingMeasure()
         self._quiet = QuietRings(rules.priority.dormant_days * DAY_MS)
@@ -72,6 +92,14 @@ class RingRecords:
         """Notes that another model is in force: every ring is due to be scored again, some of them each commit."""
         self._heard = {}
         self.note_outdated(self.rows)
+
+    def scorer_state(self) -> bytes:
+        """Returns what the store keeps of the scorer, and the rule set in force beside it."""
+        return self._rulebook.wrap(self._serving.state())
+
+    def rule_rings(self) -> Counter[tuple[str, Mode]]:
+        """Returns how many living rings each rule holds of, by (rule, mode), those of the mode `shadow` included."""
+        return Counter((hit.rule, hit.mode) for row in self.rows.values() for hit in row.rules.hits)
 
     def write(self, moves: RingMoves, moved: I32, watch: Watch, delta: CommitDelta) -> None:
         """Scores the rings that a commit changed, and writes their rows, members and alerts into its difference.
@@ -96,30 +124,41 @@ class RingRecords:
             )
             if self._serving.scorer.observe(features):
                 alive = self._register.members
-                delta.scorer_state = self._serving.state()
+                delta.scorer_state = self.scorer_state()
         if alive:
             members, starts = _in_a_row(alive)
-            judgement, money = self.judge(members, starts)
-            scores = replace(judgement.scores, probability=np.round(judgement.scores.probability, 6))
+            judged = self.judge(members, starts)
+            judgement = judged.judgement
             chances = member_probabilities(
-                self._graph, members, starts, scores.probability, self._ties.tables.weak, judgement.member_shift
+                self._graph,
+                members,
+                starts,
+                judgement.scores.probability,
+                self._ties.tables.weak,
+                judgement.member_shift,
             )
             for place, serial in enumerate(sorted(alive)):
                 self._heard[serial] = judgement.summaries[place].tobytes()
-                self._write_ring(serial, alive[serial], scores, money[place], place, delta)
+                self._write_ring(serial, alive[serial], judged, place, delta)
                 part = slice(starts[place], starts[place + 1])
                 self._write_members(serial, members[part], chances[part], serial in reshaped, delta)
 
-    def judge(self, members: I32, starts: I64) -> tuple[Judgement, I64]:
-        """Returns scores and money of rings whose members are in a row."""
+    def judge(self, members: I32, starts: I64) -> Judged:
+        """Returns what model and rules say of rings whose members are in a row, and their money."""
         features, money = self._measure(self._graph, self._ties.tables.limit, self._watch, members, starts)
-        return self._serving.judge(self._graph, features, members, starts), money
+        judgement = self._serving.judge(self._graph, features, members, starts)
+        scores = replace(judgement.scores, probability=np.round(judgement.scores.probability, 6))
+        rules = [NO_RULES] * (len(starts) - 1)
+        if self._rulebook.rules.rules:
+            table = table_of_graph(self._graph, members, starts, features, money, scores)
+            rules = self._rulebook.judge(table)
+        return Judged(replace(judgement, scores=scores), money, rules)
 
     def _due(self, moved: I32) -> dict[int, I32]:
-        """Returns rings to be scored again though nothing touched them.
+        """Returns rings to be judged again though nothing touched them.
 
-        They are those of whose members the network says something else now, and some of those that another model
-        scored last: a promotion never rewrites the store in one transaction.
+        They are those of whose members the network says something else now, and some of those that another model or
+        other rules judged last: a promotion never rewrites the store in one transaction.
         """
         teams = self._register.members
         due: dict[int, I32] = {}
@@ -138,8 +177,10 @@ class RingRecords:
         return due
 
     def note_outdated(self, serials: Iterable[int]) -> None:
-        name, rows = self._serving.scorer.name, self.rows
-        self._outdated = [serial for serial in sorted(serials) if serial in rows and rows[serial].scorer != name]
+        """Notes which of these rings another model, or another rule set, judged last."""
+        known = {serial: self.rows[serial] for serial in sorted(serials) if serial in self.rows}
+        by = self._serving.scorer.name, self._rulebook.rules.hash
+        self._outdated = [serial for serial, row in known.items() if (row.scorer, row.rules.rules) != by]
 
     def _write_members(self, serial: int, team: I32, chances: F64, reshaped: bool, delta: CommitDelta) -> None:
         written = self._chances.get(serial)
@@ -147,24 +188,24 @@ class RingRecords:
             self._chances[serial] = chances.copy()
             delta.members[ring_name(serial)] = list(zip(team.tolist(), chances.tolist(), strict=True))
 
-    def _write_ring(
-        self, serial: int, team: I32, scores: RingScores, money: I64, place: int, delta: CommitDelta
-    ) -> None:
-        known = self.rows.get(serial)
+    def _write_ring(self, serial: int, team: I32, judged: Judged, place: int, delta: CommitDelta) -> None:
+        scores, rules, known = judged.judgement.scores, judged.rules[place], self.rows.get(serial)
         decided = self._book.status(self._desk.names_of(team)) if self._book.decisions else OPEN
         probability = float(scores.probability[place])
         # A ring with a verdict alarms nobody; one that outgrew it alarms as a new one would, and so does one that was
         # held back.
         reopened = known is not None and known.status in SETTLED_STATUSES and decided.grown > 0
-        before = None if known is None or reopened or HELD_BACK in known.reason else known.probability
-        alarms = decided.status not in SETTLED_STATUSES and self._rules.alerts.crosses(before, probability)
+        last = None if known is None or reopened or HELD_BACK in known.reason else known
+        crosses = self._rules.alerts.crosses(None if last is None else last.probability, probability)
+        raised = rules.names("alert") - (frozenset() if last is None else last.rules.names("alert"))
+        alarms = decided.status not in SETTLED_STATUSES and (crosses or bool(raised))
         reason = scores.reason_of(place)
-        if alarms and self._is_held_back(team, delta.watermark_ms):
+        if alarms and self._is_held_back(team, delta.watermark_ms, raised, crosses=crosses):
             alarms = False
             reason = f"{reason}; {HELD_BACK}"
         if decided.grown:
             reason = f"{reason}; {decided.grown} new since {decided.because}"
-        value, currency, identifiers, first_ms, last_ms = money.tolist()
+        value, currency, identifiers, first_ms, last_ms = judged.money[place].tolist()
         row = RingRow(
             ring_id=ring_name(serial),
             status=decided.status,
@@ -179,6 +220,7 @@ class RingRecords:
             reason=reason,
             scorer=self._serving.scorer.name,
             contributions=scores.contributions_of(place),
+            rules=rules,
         )
         if known is None or known != row:
             delta.rings.append(row)
@@ -190,13 +232,18 @@ class RingRecords:
                     at_ms=last_ms,
                     probability=probability,
                     priority=self._rules.priority.priority(row.rank, last_ms),
-                    reason=row.reason,
+                    reason="; ".join([*(f"rule {name}" for name in sorted(raised)), row.reason]),
                 )
             )
         self.rows[serial] = row
 
-    def _is_held_back(self, team: I32, now_ms: int) -> bool:
-        """Returns whether no part of a ring reaches the alert line without the weak bridges between the parts."""
+    def _is_held_back(self, team: I32, now_ms: int, raised: frozenset[str], *, crosses: bool) -> bool:
+        """Returns whether no part of a ring alarms by itself, without the weak bridges between the parts.
+
+        Args:
+            raised: rules that raise the alarm.
+            crosses: the probability does.
+        """
         alerts = self._rules.alerts
         parts = parts_without_weak_bridges(self._graph, self._ties, team, now_ms, alerts.weak_tie_strength)
         if len(parts) < 2:
@@ -204,8 +251,10 @@ class RingRecords:
         rings = {place: part for place, part in enumerate(parts) if len(part) >= self._rules.min_users}
         if not rings:
             return True
-        judgement, _ = self.judge(*_in_a_row(rings))
-        return bool(judgement.scores.probability.max() < alerts.min_probability)
+        judged = self.judge(*_in_a_row(rings))
+        if crosses and judged.judgement.scores.probability.max() >= alerts.min_probability:
+            return False
+        return not any(raised & rules.names("alert") for rules in judged.rules)
 
     def steps(self, moves: RingMoves, causes: Causes) -> Iterator[LineageRow]:
         """Yields what a commit did to rings, each step with what brought it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.rings.rule_hits import NO_RULES, RingRules
 
 UNKNOWN_MS: Final = -1
 NEVER_MS: Final = 2**63 - 1
@@ -137,6 +138,7 @@ class RingSnapshot:
         links_ms: a use of an identifier that began at or after it began then, rather than being there before the
             stream; `UNKNOWN_MS` as above.
         contributions: what the scorer saw, in log-odds per reason (`burst`, `declined-payments`, …).
+        rules: what the shop's rules said, as of the ring's last change.
         versions: policy version and hash, scorer, store schema, code version.
         positions: partition -> offset of the commit.
     """
@@ -162,5 +164,6 @@ class RingSnapshot:
     births_ms: int = UNKNOWN_MS
     links_ms: int = UNKNOWN_MS
     contributions: Mapping[str, float] = field(default_factory=dict)
+    rules: RingRules = NO_RULES
     versions: Mapping[str, str] = field(default_factory=dict)
     positions: Mapping[str, int] = field(default_factory=dict)

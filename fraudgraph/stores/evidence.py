@@ -163,6 +163,7 @@ class Lens:
             links_ms=self.links_ms,
             identifiers=ring.identifiers,
             contributions=dict(ring.contributions),
+            rules=ring.rules,
             versions={
                 "policy_version": self.policy.version,
                 "policy_hash": self.policy.hash,

@@ -16,6 +16,7 @@ from fraudgraph.cases.audit import AuditHead
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.events.batch import LabelRow
+from fraudgraph.rings.rule_hits import RingRules
 from fraudgraph.stores.port import RingRow, StoredState
 
 _FORMAT = 2
@@ -147,7 +148,7 @@ def _state(head: dict[str, Any], arrays: dict[str, Any]) -> StoredState:
         order_keys=_keys(arrays["order_key"]),
         transfers=table("transfers"),
         labels=[LabelRow(-1, *row) for row in head["labels"]],
-        rings=[RingRow(**row) for row in head["rings"]],
+        rings=[RingRow(**row | {"rules": msgspec.convert(row["rules"], RingRules)}) for row in head["rings"]],
         members={ring: [(user, chance) for user, chance in team] for ring, team in head["members"].items()},
         decisions=msgspec.convert(head["decisions"], list[Decision]),
         constraints=msgspec.convert(head["constraints"], list[Constraint]),

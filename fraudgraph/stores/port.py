@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from fraudgraph.cases.audit import AuditHead, AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
-from fraudgraph.events.batch import DeadLetter, LabelRow
+from fraudgraph.events.batch import DeadLetter, LabelRow, Rekeyed
 from fraudgraph.events.kinds import EntityKind
+from fraudgraph.rings.rule_hits import NO_RULES, RingRules
 from fraudgraph.rings.snapshot import RingSnapshot
 
 if TYPE_CHECKING:  # readers import this module, and must start without numpy
@@ -89,7 +90,8 @@ class RingRow:
 
     `rank` is log2 of the priority at the epoch (`alerts.priority`), so that the order of the queue needs no
     update as time passes; `status` is `open`, what decisions say (`cases.decisions`), `closed` or `merged`. A reader
-    derives priority, recency and `dormant` from `rank`, `last_seen_ms` and the watermark.
+    derives priority, recency and `dormant` from `rank`, `last_seen_ms` and the watermark. `rules` is what the shop's
+    rules said when it was judged last.
     """
 
     ring_id: str
@@ -105,6 +107,7 @@ class RingRow:
     reason: str
     scorer: str
     contributions: Mapping[str, float]
+    rules: RingRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,8 @@ class CommitDelta:
     those recorded before `dead_letters_before_ms` are forgotten; `audit` rows are appended. `frozen` (decision ->
     ring) asks for the ring's snapshot as of the commit before this one. `forgotten` (user id -> the name in its place)
     takes an account out of labels, kept evidence and recorded commands (`stores.erasure`); its rows are deleted as any
-    others are.
+    others are. `rekeyed` comes before all else, deletes included: what is stored gets another pseudonym, and keeps its
+    id and its mask.
     """
 
     commit: int
@@ -210,6 +214,7 @@ class CommitDelta:
     audit: list[AuditRow] = field(default_factory=list)
     frozen: dict[str, str] = field(default_factory=dict)
     forgotten: dict[str, str] = field(default_factory=dict)
+    rekeyed: Rekeyed = field(default_factory=Rekeyed)
 
 
 @dataclass(slots=True)
@@ -271,7 +276,11 @@ class StoreReader(Protocol):
     """Read side: any number of processes, never blocked by the writer, each call sees one commit."""
 
     def meta(self) -> Mapping[str, str]:
-        """Returns store id, schema version, key id, policy hash, version, epoch, commit, watermark_ms, started_ms."""
+        """Returns what the store is, and where it stands.
+
+        Store id, schema version, key id, policy hash and version, epoch, commit, watermark_ms, started_ms; in a period
+        of two keys also previous_key_id, else "", and rotated_ms: the latest event time that was applied when it began.
+        """
         ...
 
     def rings(
@@ -364,6 +373,15 @@ class StoreReader(Protocol):
         """Returns everything that the store holds, as of the last commit, in memory."""
         ...
 
+    def under_previous_key(self) -> Mapping[str, int]:
+        """Returns how many identifiers, accounts, orders, constraints and event_ids may still need the key before.
+
+        `accounts` are those whose ids are pseudonyms, `constraints` benign hubs that stand. Counted is what was not
+        seen since the period of two keys began, so of what came late it may count too much, never too little. Empty
+        where there is one key.
+        """
+        ...
+
     def close(self) -> None:
         """Releases the connection. Idempotent."""
         ...
@@ -394,6 +412,31 @@ class Store(StoreReader, Protocol):
 
         Raises:
             ConfigurationError: the store was written under another key or link policy.
+        """
+        ...
+
+    def begin_rotation(self, key_id: str) -> None:
+        """Begins a period of two keys: `key_id` is the store's from now on, and the one so far the previous.
+
+        Raises:
+            FencedError: another writer claimed a newer epoch.
+            StoreError: no epoch was claimed, no key was bound, or such a period is under way.
+        """
+        ...
+
+    def end_rotation(self) -> None:
+        """Ends the period of two keys. Idempotent.
+
+        Raises:
+            FencedError, StoreError: as `begin_rotation`.
+        """
+        ...
+
+    def reseal(self, ciphertexts: Mapping[int, bytes]) -> None:
+        """Puts other ciphertexts in the place of dead letters' own, by id, in one transaction; unknown ids are passed.
+
+        Raises:
+            FencedError, StoreError: as `begin_rotation`.
         """
         ...
 

@@ -80,7 +80,7 @@ def assert_pyg(engine: Engine) -> None:
 def assert_fresh(engine: Engine) -> None:
     """Every living ring's row says what scoring it now would say."""
     for serial, team in engine.register.members.items():
-        judgement, _ = engine.records.judge(team, np.array([0, len(team)]))
+        judgement = engine.records.judge(team, np.array([0, len(team)])).judgement
         row = engine.rows[serial]
         assert row.probability == pytest.approx(float(judgement.scores.probability[0]), abs=TOLERANCE)
         assert row.scorer == "network-1/random-1"

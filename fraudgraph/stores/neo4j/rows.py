@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.stores.port import AlertRow, LineageRow, NarrativeRow, RingRow, StoredDeadLetter
-from fraudgraph.stores.records import CONTRIBUTIONS, json_text
+from fraudgraph.stores.records import CONTRIBUTIONS, json_text, rules_of, rules_text
 
 KEY_BYTES: Final = 16
 SEEN_TIMES: Final = "<i8"
@@ -16,14 +15,19 @@ SEEN_TIMES: Final = "<i8"
 
 
 def ring_properties(ring: RingRow) -> dict[str, Any]:
-    """Returns a ring as properties, its contributions as JSON."""
-    return asdict(ring) | {"contributions": json_text(ring.contributions)}
+    """Returns a ring as properties, its contributions and rules as JSON."""
+    plain = {name: getattr(ring, name) for name in RingRow.__dataclass_fields__}
+    return plain | {"contributions": json_text(ring.contributions), "rules": rules_text(ring.rules)}
 
 
 def ring_from(properties: Mapping[str, Any]) -> RingRow:
     """Returns a ring with the status as stored."""
-    fields = {name: properties[name] for name in RingRow.__dataclass_fields__}
-    return RingRow(**fields | {"contributions": CONTRIBUTIONS.decode(properties["contributions"])})
+    fields: dict[str, Any] = {name: properties.get(name) for name in RingRow.__dataclass_fields__}
+    said = {
+        "contributions": CONTRIBUTIONS.decode(properties["contributions"]),
+        "rules": rules_of(properties.get("rules", "")),
+    }
+    return RingRow(**fields | said)
 
 
 def label_properties(label: LabelRow) -> dict[str, Any]:

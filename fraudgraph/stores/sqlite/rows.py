@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from fraudgraph.events.batch import LabelRow
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.stores.port import RingRow
-from fraudgraph.stores.records import CONTRIBUTIONS, json_text
+from fraudgraph.stores.records import CONTRIBUTIONS, json_text, rules_of, rules_text
 from fraudgraph.stores.sqlite.schema import KIND_BITS, KIND_MASK
 
 Row: TypeAlias = tuple[Any, ...]
@@ -25,7 +25,7 @@ def kind_of(ref: int) -> EntityKind:
 
 
 def ring_to_row(ring: RingRow) -> Row:
-    """Returns a ring as a row of `rings`, its contributions as JSON."""
+    """Returns a ring as a row of `rings`, its contributions and rules as JSON."""
     return (
         ring.ring_id,
         ring.status,
@@ -40,12 +40,13 @@ def ring_to_row(ring: RingRow) -> Row:
         ring.reason,
         ring.scorer,
         json_text(ring.contributions),
+        rules_text(ring.rules),
     )
 
 
 def ring_from_row(row: Row) -> RingRow:
     """Returns a row of `rings`, with the status as stored."""
-    columns = [*row[:-1], CONTRIBUTIONS.decode(row[-1])]
+    columns = [*row[:-2], CONTRIBUTIONS.decode(row[-2]), rules_of(row[-1])]
     return RingRow(*columns)
 
 

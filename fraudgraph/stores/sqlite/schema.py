@@ -219,7 +219,29 @@ _V5: Final = (
     "PRAGMA user_version = 5",
 )
 
-MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5)
+# What the shop's rules say of a ring, as JSON.
+_V6: Final = (
+    "ALTER TABLE rings ADD COLUMN rules TEXT NOT NULL DEFAULT ''",
+    "DROP VIEW ring_rows",
+    """CREATE VIEW ring_rows AS
+        SELECT ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
+            first_seen_ms, last_seen_ms, reason, scorer, contributions, rules
+        FROM rings""",
+    "PRAGMA user_version = 6",
+)
+
+# Two keys for a while; accounts that are named by a pseudonym get another one in recorded commands too.
+_V7: Final = (
+    "ALTER TABLE state ADD COLUMN previous_key_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE state ADD COLUMN rotated_ms INTEGER NOT NULL DEFAULT 0",
+    "DROP TRIGGER commands_stay_so",
+    """CREATE TRIGGER commands_stay_so BEFORE UPDATE ON commands
+        WHEN instr(NEW.body, '"forgotten-') = 0 AND instr(NEW.body, '"u_') = 0
+        BEGIN SELECT RAISE(ABORT, 'commands are append-only'); END""",
+    "PRAGMA user_version = 7",
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5, _V6, _V7)
 """Statements that lead from version `i` to `i + 1`; each sets `user_version` last. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)
@@ -263,7 +285,10 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
             db.execute(statement)
     if found == 0:
         db.execute(
-            "INSERT INTO state VALUES (1, ?, 0, 0, 0, 0, '', '', '', NULL)",
+            """
+            INSERT INTO state (id, store_id, epoch, commit_no, watermark_ms, ring_serial, key_id, policy_hash,
+                policy_version)
+            VALUES (1, ?, 0, 0, 0, 0, '', '', '')""",
             (secrets.token_hex(8),),
         )
     db.execute("COMMIT")

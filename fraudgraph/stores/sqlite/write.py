@@ -14,6 +14,7 @@ from fraudgraph.errors import StoreError
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.stores.port import LINK_COLUMNS, ORDER_COLUMNS, TRANSFER_COLUMNS, USER_COLUMNS, CommitDelta
 from fraudgraph.stores.records import json_text
+from fraudgraph.stores.sqlite.rotation import rekey
 from fraudgraph.stores.sqlite.rows import Row, reference, ring_to_row
 from fraudgraph.stores.sqlite.schema import KIND_BITS, SEEN_TIMES
 
@@ -49,13 +50,13 @@ _LABEL: Final = """
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _RING: Final = """
     INSERT INTO rings (ring_id, status, probability, rank, value_at_risk_minor, currency, users, identifiers,
-        first_seen_ms, last_seen_ms, reason, scorer, contributions)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        first_seen_ms, last_seen_ms, reason, scorer, contributions, rules)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (ring_id) DO UPDATE SET status = excluded.status, probability = excluded.probability,
         rank = excluded.rank, value_at_risk_minor = excluded.value_at_risk_minor, currency = excluded.currency,
         users = excluded.users, identifiers = excluded.identifiers, first_seen_ms = excluded.first_seen_ms,
         last_seen_ms = excluded.last_seen_ms, reason = excluded.reason, scorer = excluded.scorer,
-        contributions = excluded.contributions"""
+        contributions = excluded.contributions, rules = excluded.rules"""
 # A list is replaced by its difference: who stays, unchanged, is not written again.
 _MEMBERS_GONE: Final = "DELETE FROM members WHERE ring_id = ? AND user NOT IN (SELECT value FROM json_each(?))"
 _MEMBER: Final = """
@@ -89,6 +90,7 @@ def write_delta(db: sqlite3.Connection, delta: CommitDelta) -> None:
     Raises:
         StoreError: an id changed its identity without a delete.
     """
+    rekey(db, delta.rekeyed)
     _delete(db, delta)
     _upsert_graph(db, delta)
     _upsert_rings(db, delta)
