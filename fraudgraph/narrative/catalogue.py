@@ -137,6 +137,7 @@ _STATEMENTS = (
         ("similar-past-ring",),
         ("past", "verdict", "at", "similarity"),
     ),
+    ClaimKind("rule", "a rule that the shop wrote holds of the ring", ("rule",)),
     ClaimKind("clean-money", "no payment was declined, refunded or disputed", ("clean-money",), ("orders", "payments")),
     ClaimKind("long-standing", "accounts have been in use for long", ("long-standing",), ("median_span", *_WHO)),
     ClaimKind(

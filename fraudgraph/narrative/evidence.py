@@ -49,10 +49,22 @@ _RENAMED: Final[Mapping[str, str]] = {
     "most_declined_user_id": "most_declined_account",
     "ring_id": "past",
 }
-_PRIVATE: Final = frozenset({"user_ids", "user_id", "most_declined_user_id", "chain", "ring_id", "constraint"})
+_PRIVATE: Final = frozenset({"user_ids", "user_id", "most_declined_user_id", "chain", "ring_id", "constraint", "rule"})
 """What becomes a pseudonym."""
 
-_LEFT_OUT: Final = frozenset({"mask", "strength", "first_user_id", "decision_id", "identifier_kind", "ring_users"})
+_LEFT_OUT: Final = frozenset(
+    {
+        "mask",
+        "strength",
+        "first_user_id",
+        "decision_id",
+        "identifier_kind",
+        "ring_users",
+        "rule_version",
+        "conditions",
+        "numbers",
+    }
+)
 """A mask may hold what a customer wrote; the rest says nothing to a narrator, or stands elsewhere in the pack."""
 
 
@@ -113,9 +125,10 @@ def make_evidence(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> E
     innocent = explanations(view, facts)
     members = _numbered(view, by_user)
     past = {f"{f.fields['ring_id']}": f"K{n}" for n, f in enumerate(_of_kind(facts, "similar-past-ring"), 1)}
+    rules = {f"{f.fields['rule']}": f"H{n}" for n, f in enumerate(_of_kind(facts, "rule"), 1)}
     bonds = {constraint: f"T{n}" for n, (_, _, constraint) in enumerate(snapshot.together, 1)}
     rekey = {**members, **past, **bonds}
-    items = [_item(fact, rekey, view) for fact in facts]
+    items = [_item(fact, rules if fact.kind == "rule" else rekey, view) for fact in facts]
     rows = [
         _ring_row(view, by_user),
         *_money_rows(snapshot),
@@ -123,7 +136,7 @@ def make_evidence(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> E
         *_member_rows(view, by_user, members),
     ]
     pack = _fitted(rows, items, len(snapshot.users))
-    names = {short: name for name, short in rekey.items()} | {i.name: i.name for i in view.identifiers}
+    names = {short: name for name, short in (*rekey.items(), *rules.items())} | {i.name: i.name for i in view.identifiers}
     return Evidence(
         view=view,
         facts=facts,

@@ -59,7 +59,7 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
         ),
         "currency": Unit.CURRENCY,
         "similarity": Unit.SHARE,
-        **dict.fromkeys(("value", "verdict", "role", "name"), Unit.WORD),
+        **dict.fromkeys(("value", "verdict", "role", "name", "severity"), Unit.WORD),
         **dict.fromkeys(
             (
                 "identifier",
@@ -69,6 +69,7 @@ UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
                 "accounts",
                 "chain",
                 "past",
+                "rule",
                 "most_declined_account",
                 "evidence",
                 "contradicted_by",

@@ -108,6 +108,10 @@ PHRASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ring {past}, {verdict} on {at}, had much the same shape and behaviour ({similarity} alike) and no account"
             " in common",
         ),
+        "rule": (
+            "the shop's own rule {rule} holds, which it calls {severity}",
+            "it meets the shop's own rule {rule} ({severity})",
+        ),
         "clean-money": (
             "none of {moved} was declined, refunded or charged back",
             "of {moved}, none was declined, refunded or charged back",

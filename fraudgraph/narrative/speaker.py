@@ -349,6 +349,11 @@ def _past(speaker: Speaker, held: Held) -> Values:
     }
 
 
+def _rule(speaker: Speaker, held: Held) -> Values:
+    item = held.items[0]
+    return {"rule": speaker.evidence.names[str(item.fields["rule"])], "severity": str(item.fields["severity"])}
+
+
 def _clean(speaker: Speaker, held: Held) -> Values:
     item = held.items[0]
     moved = [count(_n(item, f"{noun}s"), noun) for noun in ("order", "payment") if _n(item, f"{noun}s")]
@@ -555,6 +560,7 @@ _VALUES: Final[Mapping[str, Callable[[Speaker, Held], Values]]] = MappingProxyTy
         "referral-chain": _referrals,
         "bridge": _bridge,
         "similar-past": _past,
+        "rule": _rule,
         "clean-money": _clean,
         "long-standing": _standing,
         "slow-growth": _slow,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from fraudgraph.errors import UsageError
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_past, facts_sharing
+from fraudgraph.rings import facts_behaviour, facts_calm, facts_money, facts_past, facts_rules, facts_sharing
 from fraudgraph.rings.facts_kinds import Fact, FactKind
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.snapshot import RingSnapshot
@@ -21,6 +21,7 @@ FACT_KINDS: Mapping[str, FactKind] = MappingProxyType(
             *facts_money.KINDS,
             *facts_calm.KINDS,
             *facts_past.KINDS,
+            *facts_rules.KINDS,
         )
     }
 )

@@ -31,6 +31,7 @@ _SUBJECT: Final = {
     "transfer-cycle": ("first_user_id",),
     "transfers-inside": ("currency",),
     "similar-past-ring": ("decision_id",),
+    "rule": ("rule",),
 }
 _PAIRS: Final = frozenset(kind.name for kind in CLAIM_KINDS.values() if kind.most > 1)
 """Kinds that cite several facts: such a claim is a sentence of its own."""

@@ -357,6 +357,7 @@ SAID: Final[dict[str, Say]] = {
     "referral-chain": _referrals,
     "bridge": _bridge,
     "similar-past": _past,
+    "rule": lambda c, items: {name: str(items[0].numbers[name]) for name in ("rule", "severity")},
     "clean-money": _clean,
     "at-stake": _stake,
     "sent": lambda c, items: {"sent": _cash(items[0].numbers["sent"])},

@@ -322,6 +322,10 @@ class Truth:
         past = next(p for p in self.snapshot.past if p.decision_id == decision_id)
         return {"past": past.ring_id, "verdict": past.verdict, "at": past.at_ms, "accounts": set()}
 
+    def _rule(self, name: str) -> Numbers:
+        (hit,) = (hit for hit in self.snapshot.rules.hits if hit.rule == name and hit.mode != "shadow")
+        return {"rule": hit.rule, "severity": hit.severity, "accounts": set()}
+
     def _clean_money(self, _: str) -> Numbers:
         users = self.users.values()
         if any(u.declined or u.refunds or u.chargebacks or u.label > 0 for u in users):
