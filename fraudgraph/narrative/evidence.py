@@ -136,7 +136,8 @@ def make_evidence(snapshot: RingSnapshot, policy: LinkPolicy | None = None) -> E
         *_member_rows(view, by_user, members),
     ]
     pack = _fitted(rows, items, len(snapshot.users))
-    names = {short: name for name, short in (*rekey.items(), *rules.items())} | {i.name: i.name for i in view.identifiers}
+    names = {short: name for name, short in (*rekey.items(), *rules.items())}
+    names |= {i.name: i.name for i in view.identifiers}
     return Evidence(
         view=view,
         facts=facts,

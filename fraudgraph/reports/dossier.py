@@ -18,7 +18,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.reports.json import report_json
 from fraudgraph.reports.markdown import render_markdown
 from fraudgraph.reports.model import build_report
-from fraudgraph.reports.rescore import SCORER, Basis, row_differences, score_differences
+from fraudgraph.reports.rescore import SCORER, Basis, row_differences, rule_differences, score_differences
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.scoring.calibration import Calibration
 
@@ -169,6 +169,9 @@ def _derivation_differences(
     if snapshot.versions.get("scorer") == SCORER:
         checked.append("score and its reasons, from features measured again")
         found += [f"{SNAPSHOT}: {line}" for line in score_differences(snapshot, basis)]
+    if snapshot.rules.hits:
+        checked.append("the shop's rules, their numbers measured again")
+        found += [f"{SNAPSHOT}: {line}" for line in rule_differences(snapshot, basis)]
     report = build_report(snapshot, config.links)
     checked.append("report: facts, roles, money, ties, stress test")
     said = msgspec.json.decode(files.get(REPORT, b"null"))

@@ -100,6 +100,29 @@ def score_differences(snapshot: RingSnapshot, basis: Basis) -> list[str]:
     return found
 
 
+def rule_differences(snapshot: RingSnapshot, basis: Basis) -> Iterator[str]:
+    """Yields what the rules are said to have measured, and the ring, measured again from its snapshot, is not so.
+
+    What depends on since when the stream shows beginnings is not looked at in a snapshot of before it noted that.
+    """
+    from fraudgraph.rings.measure import Watch
+    from fraudgraph.rings.remeasure import remeasure
+    from fraudgraph.rules.judge import measured, term_holds
+    from fraudgraph.rules.table import table_of_snapshot
+
+    if not snapshot.rules.hits or snapshot.births_ms == UNKNOWN_MS:
+        return
+    watch = Watch(births_ms=snapshot.births_ms, links_ms=snapshot.links_ms)
+    table = table_of_snapshot(snapshot, *remeasure(snapshot, basis.policy, watch))
+    for hit in snapshot.rules.hits:
+        for place, term in enumerate(hit.terms):
+            found = measured(term.condition, term.group, table, 0)
+            if found != term:
+                yield f"rules.{hit.rule}[{place}]: says {term.said!r}, derived {found.said!r}"
+            elif not term_holds(term, table, 0):
+                yield f"rules.{hit.rule}[{place}]: {term.said!r} does not hold"
+
+
 def _links(snapshot: RingSnapshot, policy: LinkPolicy) -> Iterator[str]:
     for place, link in enumerate(snapshot.links):
         made = linking(

@@ -170,6 +170,7 @@ class Lens:
                 "scorer": ring.scorer,
                 "schema": schema_version,
                 "code": __version__,
+                **({"rules": ring.rules.rules} if ring.rules.rules else {}),
             },
             positions=dict(sorted(positions.items())),
         )
