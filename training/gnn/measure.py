@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fraudgraph.graph.types import F64
+from fraudgraph.graph.types import F64, I32
 from fraudgraph.scoring.manifest import Metric
 from training.gnn.dataset import Slice
 from training.labels import POSITIVE, UNKNOWN
@@ -26,11 +26,24 @@ OUTSIDE_RINGS = -20.0
 
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """Groups that a model found by itself: rows of the slice's accounts, and a score of each, higher is surer."""
+
+    teams: Sequence[I32]
+    score: F64
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
-    """What a model says of one slice: log-odds of its accounts `[u]` and its rings `[r]`."""
+    """What a model says of one slice: log-odds of its accounts `[u]` and its rings `[r]`.
+
+    Attributes:
+        groups: what it would call rings in place of the slice's own; None where it has none.
+    """
 
     users: F64
     rings: F64
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, slots=True)
