@@ -157,6 +157,13 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """The shop's own rules; "" stands for whatever `fraudgraph rules apply` put in force."""
+
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which bundle scores until another is promoted, which one only looks on, where bundles are; "" stands for none."""
 
@@ -203,6 +210,7 @@ class Settings:
     rings: RingSettings = field(default_factory=RingSettings)
     priority: PriorityRules = field(default_factory=PriorityRules)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    rules: RuleSettings = field(default_factory=RuleSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     cases: CaseSettings = field(default_factory=CaseSettings)
     narrator: NarratorRules = field(default_factory=NarratorRules)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.app.keys import bound_pseudonymiser, read_keys
+from fraudgraph.app.rule_sets import configured_rules
 from fraudgraph.app.stores import open_reader, open_writer
 from fraudgraph.durations import HOUR_MS, MINUTE_MS
 from fraudgraph.errors import ConfigurationError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from fraudgraph.events.batch import DecodedBatch
     from fraudgraph.events.decoder import Decoder
     from fraudgraph.events.keys import KeyRing
+    from fraudgraph.rules.schema import RuleSet
 
 
 def backtest(
@@ -46,7 +48,7 @@ def backtest(
         )
     # Nobody keeps these pseudonyms, so the key is no secret; that it is fixed makes two runs agree.
     decoder = make_decoder(before, KeyRing(pseudonyms=bytes(32), vault=bytes(32)))
-    sides = Side(make_engine(before)), Side(make_engine(after))
+    sides = Side(make_engine(before, configured_rules(before))), Side(make_engine(after, configured_rules(after)))
     with closing(FileStream(paths)) as stream:
         run_backtest(stream, decoder, sides, tick_ms=tick_ms, on_progress=on_progress)
     return sides
@@ -77,8 +79,11 @@ def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:
         ) from None
 
 
-def make_engine(settings: Settings) -> Engine:
+def make_engine(settings: Settings, rules: RuleSet | None = None) -> Engine:
     """Returns the engine that the settings describe.
+
+    Args:
+        rules: in force from the start; over a store the journal says which rules are (`app.rule_sets`).
 
     Raises:
         ConfigurationError: a bundle is not there, or was trained on other features or under another link policy.
@@ -91,7 +96,7 @@ def make_engine(settings: Settings) -> Engine:
     from fraudgraph.scoring.structural import StructuralScorer
 
     library = BundleLibrary(Path(settings.model.folder))
-    rules = EngineRules(
+    decides = EngineRules(
         clock=ClockRules(
             allowed_lateness_ms=settings.time.allowed_lateness_minutes * MINUTE_MS,
             max_skew_ms=settings.time.max_skew_hours * HOUR_MS,
@@ -114,11 +119,12 @@ def make_engine(settings: Settings) -> Engine:
     )
     return Engine(
         settings.links,
-        rules,
+        decides,
         StructuralScorer(),
         bundle=library(settings.model.bundle) if settings.model.bundle else None,
         shadow=library(settings.model.shadow) if settings.model.shadow else None,
         library=library,
+        rule_set=rules,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fraudgraph.app.engines import make_decoder, make_engine
 from fraudgraph.app.keys import bound_pseudonymiser, local_file, read_keys
+from fraudgraph.app.rule_sets import announce_rules
 from fraudgraph.app.stores import Writer, alone, open_reader, open_store, open_writer
 from fraudgraph.settings import Settings
 
@@ -70,6 +71,7 @@ def _open_ingest(settings: Settings, stream: Stream, environment: Mapping[str, s
         closing(open_reader(settings)) as reader,
         Committer(writer.store) as committer,
     ):
+        announce_rules(settings, reader, writer.store)
         events = MergedStream(stream, CommandStream(reader))
         yield Ingest(make_daemon(settings, events, writer, committer), writer.store, writer.key_made)
 

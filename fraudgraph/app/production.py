@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fraudgraph.app.engines import make_engine
 from fraudgraph.app.ingest import Ingest, make_daemon, wall_ms
 from fraudgraph.app.narrators import make_planner
+from fraudgraph.app.rule_sets import announce_rules
 from fraudgraph.app.stores import Writer, open_reader, open_writer, stored_rings
 from fraudgraph.durations import MINUTE_MS
 from fraudgraph.errors import ConfigurationError
@@ -111,6 +112,7 @@ def _open_production(
         writer = stack.enter_context(open_writer(settings, environment))
         stack.enter_context(at_work(settings.store.url, writer.store))
         reader = stack.enter_context(closing(open_reader(settings)))
+        announce_rules(settings, reader, writer.store)
         patience = Patience(longest_wait_s=rules.store_wait_max_seconds)
         committer = stack.enter_context(Committer(writer.store, patience=patience, on_away=monitor.store_away))
         address = ""

@@ -28,6 +28,7 @@ from fraudgraph.cli import (
     link,
     model,
     rings,
+    rules,
     schema,
     score,
     services,
@@ -128,6 +129,7 @@ app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator -
 )
 app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
+app.add_typer(rules.commands, name="rules")
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
 app.add_typer(audit.commands, name="audit")
