@@ -6,7 +6,7 @@ cut, its living rings. No event after the cut has been applied when it is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fraudgraph.engine import Engine
 from fraudgraph.events.decoder import Decoder
+from fraudgraph.events.slicing import select, without_rejects
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.rings.measure import RingMeasure
 from fraudgraph.scoring.gnn.features import head_features
@@ -26,6 +27,8 @@ from training.replay import EVENTS_PER_COMMIT, Events, passing_decoder, raw_batc
 from training.splits import Cut
 
 _ALMOST_ONE = 1.0 - 1e-6
+
+Show = Callable[[int, int | None, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +130,57 @@ def replay_slices(
     decoder: Decoder | None = None,
     world: int = 0,
     events_per_commit: int = EVENTS_PER_COMMIT,
-    show: Callable[[int, int | None, str], None] = lambda done, total, words: None,
+    show: Show = lambda done, total, words: None,
 ) -> Stream:
-    """Replays a whole stream and reads a slice at each cut, before the first commit with a later event in it.
+    """Replays a whole stream and reads a slice at each cut, before the first event that is later.
 
     Args:
         events: as of `training.replay.Events`.
         cuts: in order of time.
         decoder: as the shop has it; one without defaults of its own where None.
-        events_per_commit: so many at most of the last events before a cut are not seen there.
         show: called with the slices that were read, of how many, and words.
     """
-    stream = Stream([])
-    decoder, due = decoder or passing_decoder(), list(cuts)
+    stream, decoder = Stream([]), decoder or passing_decoder()
+    for piece in slices_of_stream(
+        events, cuts, engine, stream, decoder=decoder, world=world, events_per_commit=events_per_commit, show=show
+    ):
+        stream.slices.append(piece)
+    return stream
+
+
+def slices_of_stream(
+    events: Events,
+    cuts: Sequence[Cut],
+    engine: Engine,
+    stream: Stream,
+    *,
+    decoder: Decoder,
+    world: int = 0,
+    events_per_commit: int = EVENTS_PER_COMMIT,
+    show: Show = lambda done, total, words: None,
+) -> Iterator[Slice]:
+    """Yields the slice of each cut and forgets it; all else is as of `replay_slices`.
+
+    Args:
+        stream: gets everything but the slices.
+    """
+    due = list(cuts)
     for raw in raw_batches(events, events_per_commit):
         batch = decoder.decode(raw)
         stream.events += len(batch)
-        newest_ms = int(batch.ts_ms.max(initial=0))
-        while due and newest_ms > due[0].cut_ms:
-            stream.slices.append(read_slice(engine, due.pop(0), world))
         stream.labels.take(batch)
+        while due and (batch.ts_ms > due[0].cut_ms).any():
+            first = int(np.argmax(batch.ts_ms > due[0].cut_ms))
+            if first:
+                engine.apply(without_rejects(select(batch, np.arange(first))))
+                batch = select(batch, np.arange(first, len(batch)))
+            yield read_slice(engine, due.pop(0), world)
         engine.apply(batch)
-        show(len(stream.slices), len(cuts), f"{stream.events:,} events")
-    stream.slices += [read_slice(engine, cut, world) for cut in due]
+        show(len(cuts) - len(due), len(cuts), f"{stream.events:,} events")
+    for cut in due:
+        yield read_slice(engine, cut, world)
     for name, user in engine.graph.user_table.id_of.items():
         stream.last_ms[name] = int(engine.graph.users.last_ms[user])
-    return stream
 
 
 def read_slice(engine: Engine, cut: Cut, world: int = 0) -> Slice:
