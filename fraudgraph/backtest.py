@@ -16,6 +16,8 @@ from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.events.slicing import select, without_rejects
 from fraudgraph.rings.identity import ring_serial
+from fraudgraph.rules.figures import Seen
+from fraudgraph.stores.port import CLOSED_STATUSES
 from fraudgraph.streams.port import Stream
 
 SAME = 0.5
@@ -62,10 +64,17 @@ class Change:
 
 @dataclass(slots=True)
 class Side:
-    """What one configuration made of the events."""
+    """What one configuration made of the events.
+
+    Attributes:
+        ruled: by (rule, ring), the ring as it was when the rule first held of it.
+        model_ms: ring -> when its probability first reached the alert line.
+    """
 
     engine: Engine
     alerted: dict[str, AlertedRing] = field(default_factory=dict)
+    ruled: dict[tuple[str, str], Seen] = field(default_factory=dict)
+    model_ms: dict[str, int] = field(default_factory=dict)
     alerts: int = 0
     applied: int = 0
     dead_letters: int = 0
@@ -79,7 +88,16 @@ class Side:
         self._note(outcome)
 
     def _note(self, outcome: Outcome) -> None:
-        key_of = self.engine.graph.user_table.key_of
+        for row in outcome.delta.rings:
+            if row.status in CLOSED_STATUSES:
+                continue
+            if row.probability >= self.engine.rules.alerts.min_probability:
+                self.model_ms.setdefault(row.ring_id, row.last_seen_ms)
+            for hit in row.rules.hits:
+                if (hit.rule, row.ring_id) not in self.ruled:
+                    users = self._users(ring_serial(row.ring_id))
+                    seen = Seen(hit.rule, hit.mode, row.ring_id, row.last_seen_ms, users)
+                    self.ruled[hit.rule, row.ring_id] = seen
         for alert in outcome.delta.alerts:
             serial = ring_serial(alert.ring_id)
             row = self.engine.rows[serial]
@@ -91,9 +109,13 @@ class Side:
                     probability=alert.probability,
                     value_at_risk_minor=row.value_at_risk_minor,
                     currency=row.currency,
-                    users=frozenset(key_of[user] or "" for user in self.engine.register.members[serial].tolist()),
+                    users=self._users(serial),
                 ),
             )
+
+    def _users(self, serial: int) -> frozenset[str]:
+        key_of = self.engine.graph.user_table.key_of
+        return frozenset(key_of[user] or "" for user in self.engine.register.members[serial].tolist())
 
 
 def run_backtest(

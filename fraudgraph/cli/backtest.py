@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +19,11 @@ from fraudgraph.errors import UsageError
 
 if TYPE_CHECKING:
     from fraudgraph.backtest import AlertedRing, Change, Side
+    from fraudgraph.rules.figures import RuleFigures
+    from fraudgraph.settings import Settings
+
+    Said = tuple[Collection[str], bool]
+    """Accounts that a standing decision named, and whether it confirmed them."""
 
 SHOWN = ("added", "lost", "merged", "split", "regrouped")
 
@@ -39,6 +47,13 @@ def backtest(
         Path | None,
         typer.Option("--changed-config", metavar="FILE", help="Settings file of the other side; --config's if absent."),
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="Rule file of the other side, as rules.file.")
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="URL", help="A store whose decisions are crossed with the differences."),
+    ] = None,
     tick_minutes: Annotated[
         int, typer.Option("--tick-minutes", min=1, metavar="N", help="Event time that a commit holds.")
     ] = 60,
@@ -48,17 +63,20 @@ def backtest(
 ) -> None:
     """Compares what two configurations alert on the same events.
 
-    No store is touched. Labels in the events are not used to score; they are only counted beside each difference:
-    how many of its accounts turned out fraudulent, how many legitimate.
+    They may differ in any setting, the link policy, the rules and the bundle included. No store is changed. Labels in
+    the events are counted beside each difference: how many of its accounts turned out fraudulent, how many legitimate;
+    so are a store's decisions where one is given. Of each rule it says what it held of, and what the model said.
     """
     from fraudgraph.app import backtest as run
     from fraudgraph.backtest import difference
     from fraudgraph.durations import MINUTE_MS
 
-    if not change and changed_config is None:
+    if not change and changed_config is None and rules is None:
         raise UsageError("nothing is different on the other side", do="Give --change alerts.min_probability=0.3, say.")
     before = effective_settings(None, config, overrides).settings
-    after = effective_settings(None, changed_config or config, [*(overrides or ()), *(change or ())]).settings
+    changes_to = [*(change or ()), *([] if rules is None else [f"rules.file={rules}"])]
+    after = effective_settings(None, changed_config or config, [*(overrides or ()), *changes_to]).settings
+    decided = [] if store is None else _decided(effective_settings(store, config, overrides).settings)
     with progress_bar("replaying") as show:
         old, new = run(before, after, events, tick_ms=tick_minutes * MINUTE_MS, on_progress=show)
     changes = difference(old.alerted.values(), new.alerted.values())
@@ -69,12 +87,62 @@ def backtest(
             {
                 "before": _side_json(old),
                 "after": _side_json(new),
-                "changes": [_change_json(change, verdicts) for change in changes],
+                "changes": [_change_json(change, verdicts, decided) for change in changes],
+                "rules": {
+                    name: [asdict(row) | {"precision": row.precision} for row in _rules(side, verdicts, decided)]
+                    for name, side in (("before", old), ("after", new))
+                },
             }
         )
         return
     _print_sides(old, new)
-    _print_changes(changes, verdicts)
+    _print_changes(changes, verdicts, decided)
+    for name, side in (("before", old), ("after", new)):
+        _print_rules(name, _rules(side, verdicts, decided))
+
+
+def _decided(settings: Settings) -> list[Said]:
+    from fraudgraph.app import open_reader
+    from fraudgraph.cases.reasons import Verdict
+
+    with closing(open_reader(settings)) as reader:
+        return [
+            (each.members, each.verdict is Verdict.CONFIRMED)
+            for each in reader.decisions()
+            if each.stands and each.verdict in (Verdict.CONFIRMED, Verdict.FALSE_POSITIVE)
+        ]
+
+
+def _rules(side: Side, verdicts: Mapping[str, int], decided: Sequence[Said]) -> list[RuleFigures]:
+    from fraudgraph.rules.figures import figures
+
+    rules = [(rule.name, rule.mode) for rule in side.engine.rulebook.rules.rules]
+    return figures(rules, side.ruled.values(), verdicts=verdicts, decided=decided, model_ms=side.model_ms)
+
+
+def _print_rules(name: str, rows: Sequence[RuleFigures]) -> None:
+    from fraudgraph.rings.facts_words import duration
+
+    if not rows:
+        return
+    note(f"rules, {name}:")
+    headings = ("rings", "users", "fraud", "legit.", "precision", "conf.", "refuted", "model too", "earlier by")
+    print_table(
+        [Column("rule"), Column("mode"), *(Column(heading, right=True) for heading in headings)],
+        [
+            [
+                row.rule,
+                row.mode,
+                *(f"{n:,}" for n in (row.rings, row.users, row.fraud, row.legitimate)),
+                "–" if row.precision is None else f"{row.precision:.0%}".replace("%", " %"),
+                *(f"{n:,}" for n in (row.confirmed, row.refuted, row.with_model)),
+                "–" if row.lead_ms is None else f"{'-' if row.lead_ms < 0 else ''}{duration(abs(row.lead_ms))}",
+            ]
+            for row in rows
+        ],
+    )
+    if not any(row.fraud or row.legitimate for row in rows):
+        note("no account of theirs is known by a label: precision needs labels among the events")
 
 
 def _print_sides(old: Side, new: Side) -> None:
@@ -85,7 +153,7 @@ def _print_sides(old: Side, new: Side) -> None:
     )
 
 
-def _print_changes(changes: list[Change], verdicts: dict[str, int]) -> None:
+def _print_changes(changes: list[Change], verdicts: dict[str, int], decided: Sequence[Said]) -> None:
     from fraudgraph.rings.facts_words import minute, money
 
     counts = Counter(change.what for change in changes)
@@ -113,6 +181,7 @@ def _print_changes(changes: list[Change], verdicts: dict[str, int]) -> None:
                 money(surest.value_at_risk_minor, surest.currency),
                 f"{fraud:,}",
                 f"{legitimate:,}",
+                *([f"{_words(change, decided)}"] if decided else []),
                 f"{ids(change.before)} → {ids(change.after)}",
             ]
         )
@@ -125,10 +194,25 @@ def _print_changes(changes: list[Change], verdicts: dict[str, int]) -> None:
             Column("at risk", right=True),
             Column("fraud", right=True),
             Column("legit.", right=True),
+            *([Column("decided")] if decided else []),
             Column("rings before → after", folds=True),
         ],
         rows,
     )
+
+
+def _words(change: Change, decided: Sequence[Said]) -> str:
+    confirmed, refuted = _crossed(change, decided)
+    said = [f"{n} {word}" for n, word in ((confirmed, "confirmed"), (refuted, "honest")) if n]
+    return ", ".join(said) or "–"
+
+
+def _crossed(change: Change, decided: Sequence[Said]) -> tuple[int, int]:
+    """Returns how many decisions about these accounts confirmed them, and how many called them honest."""
+    from fraudgraph.rules.figures import is_about
+
+    found = Counter(confirmed for members, confirmed in decided if is_about(members, change.users))
+    return found[True], found[False]
 
 
 def _known(change: Change, verdicts: dict[str, int]) -> tuple[int, int]:
@@ -148,7 +232,7 @@ def _side_json(side: Side) -> dict[str, int]:
     }
 
 
-def _change_json(change: Change, verdicts: dict[str, int]) -> dict[str, object]:
+def _change_json(change: Change, verdicts: dict[str, int], decided: Sequence[Said]) -> dict[str, object]:
     from fraudgraph.rings.facts_words import currency_code, major, rfc3339
 
     def ring(each: AlertedRing) -> dict[str, object]:
@@ -162,6 +246,7 @@ def _change_json(change: Change, verdicts: dict[str, int]) -> dict[str, object]:
         }
 
     fraud, legitimate = _known(change, verdicts)
+    confirmed, refuted = _crossed(change, decided)
     return {
         "what": change.what,
         "before": [ring(each) for each in change.before],
@@ -169,4 +254,6 @@ def _change_json(change: Change, verdicts: dict[str, int]) -> dict[str, object]:
         "users": len(change.users),
         "known_fraud": fraud,
         "known_legitimate": legitimate,
+        "decisions_confirmed": confirmed,
+        "decisions_false_positive": refuted,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -91,7 +92,7 @@ def apply(
         )
     rules = read_rules(file)
     recorded = give_command(settings, *write_rules(rules), author=author, wait=wait)
-    said = {"version": rules.version, "hash": rules.hash, "rules": [rule.name for rule in rules.rules]}
+    said: dict[str, object] = {"version": rules.version, "hash": rules.hash, "rules": [rule.name for rule in rules.rules]}
     say(recorded, said, f"{len(rules.rules)} rules of version {rules.version} are in force", format)
 
 
@@ -117,7 +118,7 @@ def features(format: TableOption = Format.TABLE) -> None:
     )
 
 
-def _print(rules: RuleSet, rings: dict[str, int], format: Format) -> None:
+def _print(rules: RuleSet, rings: Mapping[str, int], format: Format) -> None:
     if format is Format.JSON:
         document = [
             {

@@ -79,6 +79,45 @@ def test_the_same_configuration_twice_keeps_everything(events: Path) -> None:
     assert {change["what"] for change in said["changes"]} == {"kept"}
 
 
+RULES = """
+version = "test"
+[[rule]]
+name = "everybody"
+description = "Holds of every candidate"
+severity = "low"
+mode = "alert"
+when.all = [{ feature = "users", op = ">=", value = 3 }]
+[[rule]]
+name = "four-newcomers"
+description = "Four accounts first seen within a week"
+severity = "high"
+mode = "shadow"
+when.all = [{ feature = "new_accounts", window = "7d", op = ">=", value = 4 }]
+[[rule]]
+name = "nobody"
+description = "Holds of none"
+severity = "high"
+mode = "alert"
+when.all = [{ feature = "users", op = ">", value = 100000 }]
+"""
+
+
+def test_rules_alert_what_the_model_does_not_and_a_shadow_is_only_counted(events: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text(RULES)
+    said = fraudgraph("backtest", events, "--rules", file, "--format", "json").json
+    everybody, four, nobody = said["rules"]["after"]
+    assert said["rules"]["before"] == []
+    assert said["after"]["alerted_rings"] > said["before"]["alerted_rings"] > 0
+    assert "lost" not in {change["what"] for change in said["changes"]}
+    assert everybody["rings"] >= said["after"]["alerted_rings"], "what rests on a weak tie is held back"
+    assert 0 < four["rings"] < everybody["rings"]
+    assert (nobody["rings"], nobody["with_model"], nobody["precision"]) == (0, 0, None)
+    assert everybody["with_model"] == len(said["changes"]) - sum(c["what"] == "added" for c in said["changes"])
+    table = fraudgraph("backtest", events, "--rules", file)
+    assert "four-newcomers" in table.out
+
+
 def test_what_cannot_be_compared_is_refused(events: Path) -> None:
     assert fraudgraph("backtest", events).code == 2
     assert fraudgraph("backtest", events, "--change", "identity.default_currency=USD").code == 4
