@@ -6,7 +6,7 @@ answer is what the engine would say, and the engine is left as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -55,12 +55,17 @@ class WhatIf:
 def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
     """Returns what a batch of one event would do.
 
+    In a period of two keys the engine takes up the event's names, as it would if the event came.
+
     Raises:
         UsageError: the batch is not exactly one event of an account.
         ConfigurationError: the accounts around it are too many.
     """
     if len(batch) != 1 or not batch.user[0] or batch.dead_letters:
         raise UsageError("that is not exactly one event of an account", do="Give one event as JSON, such as an order.")
+    if batch.former is not None:
+        engine.rekey(batch.former)
+        batch = replace(batch, former=None)
     name, at_ms = batch.user[0], int(batch.ts_ms[0])
     idents = look_up_keys(engine.graph.keys, key_halves(batch.link_key))
     idents = idents[idents >= 0].astype(np.int32)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fraudgraph.app.keys import bound_pseudonymiser, read_keys
+from fraudgraph.app.keys import read_keys, vault_of
 from fraudgraph.app.rule_sets import configured_rules
 from fraudgraph.app.stores import open_reader, open_writer
 from fraudgraph.durations import HOUR_MS, MINUTE_MS
@@ -61,14 +61,16 @@ def make_decoder(settings: Settings, keys: KeyRing) -> Decoder:
         ConfigurationError: the default currency is none.
     """
     from fraudgraph.events.decoder import Decoder
-    from fraudgraph.events.pseudonyms import Pseudonymiser
+    from fraudgraph.events.pseudonyms import Pseudonymiser, TwoKeys
     from fraudgraph.events.rejected import Rejected
-    from fraudgraph.events.vault import Vault
 
+    pseudonymiser = (
+        Pseudonymiser(keys.pseudonyms) if keys.previous is None else TwoKeys(keys.pseudonyms, keys.previous.pseudonyms)
+    )
     try:
         return Decoder(
-            Pseudonymiser(keys.pseudonyms),
-            Vault(keys.vault),
+            pseudonymiser,
+            vault_of(keys),
             default_region=settings.identity.default_region or None,
             default_currency=settings.identity.default_currency or None,
         )
@@ -136,7 +138,7 @@ def restored_engine(settings: Settings, environment: Mapping[str, str] = os.envi
         DependencyError, StoreError: the store is not there or cannot be read.
     """
     with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
-        bound_pseudonymiser(read_keys(settings, environment), reader)
+        read_keys(settings, reader.meta(), environment)
     with open_writer(settings, environment) as writer:
         engine = make_engine(settings)
         engine.restore(writer.store.load())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.app.engines import make_decoder, make_engine
-from fraudgraph.app.keys import bound_pseudonymiser, local_file, read_keys
+from fraudgraph.app.keys import local_file, read_keys, vault_of
 from fraudgraph.app.rule_sets import announce_rules
 from fraudgraph.app.stores import Writer, alone, open_reader, open_store, open_writer
 from fraudgraph.settings import Settings
@@ -127,7 +127,7 @@ def record_command(settings: Settings, command: Command, environment: Mapping[st
 
     with closing(open_reader(settings)) as reader, alone(settings) as nobody_else:
         if nobody_else:
-            bound_pseudonymiser(read_keys(settings, environment), reader)
+            read_keys(settings, reader.meta(), environment)
     with closing(open_store(settings.store.url, settings)) as store:
         return store.record_command(msgspec.json.encode(command))
 
@@ -160,18 +160,17 @@ def replay(
     settings: Settings, *, reasons: Collection[str] | None = None, environment: Mapping[str, str] = os.environ
 ) -> Replayed:
     """Tries the store's dead letters once more; see `fraudgraph.replay`."""
-    from fraudgraph.events.vault import Vault
     from fraudgraph.replay import replay_dead_letters
     from fraudgraph.stores.url import at_work
 
     with closing(open_reader(settings)) as reader:  # refuses a store that is not there, and a wrong key
-        bound_pseudonymiser(read_keys(settings, environment), reader)
+        read_keys(settings, reader.meta(), environment)
     with open_writer(settings, environment) as writer, at_work(settings.store.url, writer.store):
         return replay_dead_letters(
             writer.store,
             make_decoder(settings, writer.keys),
             make_engine(settings),
-            Vault(writer.keys.vault),
+            vault_of(writer.keys),
             reasons=reasons,
             batch_events=settings.ingest.batch_events,
         )

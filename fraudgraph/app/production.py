@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fraudgraph.app.engines import make_engine
 from fraudgraph.app.ingest import Ingest, make_daemon, wall_ms
+from fraudgraph.app.keys import vault_of
 from fraudgraph.app.narrators import make_planner
 from fraudgraph.app.rule_sets import announce_rules
 from fraudgraph.app.stores import Writer, open_reader, open_writer, stored_rings
@@ -153,7 +154,6 @@ def _couriers(
     """Returns one courier for each place that alerts go to, and for the topic of dead letters."""
     from fraudgraph.alerts.sinks import AlertSink, LinesSink, TopicSink
     from fraudgraph.delivery import AlertErrand, Courier, DeadLetterErrand
-    from fraudgraph.events.vault import Vault
     from fraudgraph.streams.kafka_sink import KafkaTopic
 
     sinks: list[AlertSink] = []
@@ -172,7 +172,7 @@ def _couriers(
 
     couriers = [Courier(errand(sink), on_done=monitor.delivered) for sink in sinks]
     if settings.dead_letters.topic:
-        copies = DeadLetterErrand(KafkaTopic(access, settings.dead_letters.topic), Vault(writer.keys.vault).open)
+        copies = DeadLetterErrand(KafkaTopic(access, settings.dead_letters.topic), vault_of(writer.keys).open)
         couriers.append(Courier(lambda: copies, offer=copies.offer, on_done=monitor.delivered))
     return couriers
 

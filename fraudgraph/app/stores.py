@@ -102,16 +102,15 @@ class Writer:
 def open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator[Writer]:
     """Opens the store for writing, under its own key; only a new store gets a new key."""
     from fraudgraph.events.keys import load_key
-    from fraudgraph.events.pseudonyms import Pseudonymiser
 
     with closing(open_store(settings.store.url, settings)) as store:
         file = key_file(settings)
-        if store.meta()["key_id"]:
-            keys, made = read_keys(settings, environment), False
+        if (meta := store.meta())["key_id"]:
+            keys, made = read_keys(settings, meta, environment), False
         else:
             keys, made = load_key(environment, file)
         store.bind(
-            key_id=Pseudonymiser(keys.pseudonyms).key_id,
+            key_id=keys.key_id,
             policy_hash=settings.links.hash,
             policy_version=settings.links.version,
         )

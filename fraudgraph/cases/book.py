@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -11,12 +11,17 @@ from fraudgraph.cases.audit import AuditHead, AuditRow, append, digest
 from fraudgraph.cases.constraints import Constraint, InForce, in_force
 from fraudgraph.cases.decisions import FREEZES, OPEN, Decision, RingStatus, label_key, label_of, status_of
 from fraudgraph.cases.orders import Constrain, Decide, Forget, Order, Remove, Undo
-from fraudgraph.events.batch import LabelRow
+from fraudgraph.cases.reasons import ConstraintKind
+from fraudgraph.events.batch import LabelRow, Rekeyed
 from fraudgraph.events.kinds import RejectReason
 from fraudgraph.events.rejected import Rejected
 
 SOURCE = "analyst"
 """What the labels that decisions make name as their source."""
+KEEPER = "daemon"
+"""Who writes down again what was written under the key before."""
+REKEY = "rekey"
+_REKEYED = "under the new key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class CaseChange:
         frozen: decision -> ring whose evidence is to be kept.
         forgotten: user id -> the name that stands in its place.
         dead_letters_deleted: ids of those that were about them.
+        rekeyed: what goes by another pseudonym, before anything else of the commit.
     """
 
     decisions: dict[str, Decision] = field(default_factory=dict)
@@ -78,6 +84,7 @@ class CaseChange:
     frozen: dict[str, str] = field(default_factory=dict)
     forgotten: dict[str, str] = field(default_factory=dict)
     dead_letters_deleted: list[int] = field(default_factory=list)
+    rekeyed: Rekeyed = field(default_factory=Rekeyed)
 
 
 class CaseBook:
@@ -161,6 +168,56 @@ class CaseBook:
         else:
             self._remove(said, order, now_ms, change)
         self._keys.add(said.key)
+
+    def rekey(
+        self, keys: Mapping[bytes, bytes], users: Mapping[str, str], now_ms: int, change: CaseChange
+    ) -> dict[bytes, bytes]:
+        """Takes what was written down by the first name of a pair to be written by the second; the audit says so.
+
+        Returns:
+            Keys of labels that decisions gave, which are made of the account's name: former -> present.
+        """
+        if not (self.decisions or self.constraints):
+            return {}
+        hubs = {former.hex(): key.hex() for former, key in keys.items()}
+        for constraint in list(self.constraints.values()):
+            names = hubs if constraint.kind is ConstraintKind.BENIGN_HUB else users
+            pair = (constraint.first, constraint.second)
+            if names.keys().isdisjoint(pair):
+                continue
+            first, second = (names.get(name, name) for name in pair)
+            if second:
+                first, second = sorted((first, second))
+            renamed = replace(constraint, first=first, second=second)
+            self._put_constraint(renamed, change)
+            self._append(now_ms, KEEPER, REKEY, renamed.constraint_id, "", _REKEYED, renamed, change)
+        return self._rename_accounts(users, now_ms, change) if users else {}
+
+    def _rename_accounts(self, users: Mapping[str, str], now_ms: int, change: CaseChange) -> dict[bytes, bytes]:
+        labels: dict[bytes, bytes] = {}
+        for decision in list(self.decisions.values()):
+            here = sorted(users.keys() & {*decision.members, *decision.others})
+            if not here:
+                continue
+            members, others = (
+                tuple(sorted(users.get(user, user) for user in named)) for named in (decision.members, decision.others)
+            )
+            renamed = replace(decision, members=members, others=others)
+            self.decisions[renamed.decision_id] = renamed
+            change.decisions[renamed.decision_id] = renamed
+            self._append(now_ms, KEEPER, REKEY, renamed.decision_id, "", _REKEYED, renamed, change)
+            labels |= {
+                label_key(key, user): label_key(key, users[user])
+                for key in (decision.key, decision.undone_key)
+                for user in here
+                if key
+            }
+        for former in users.keys() & self._about.keys():
+            self._about[users[former]] = self._about.pop(former)
+        for former in users.keys() & self._labels.keys():
+            key = self._labels.pop(former)
+            self._labels[users[former]] = labels.get(key, key)
+        return labels
 
     def _decide(self, said: Said, order: Decide, rings: Rings, now_ms: int, change: CaseChange) -> None:
         if not rings.existed(order.ring_id):
@@ -321,10 +378,23 @@ class CaseBook:
         content: Decision | Constraint | str,
         change: CaseChange,
     ) -> None:
+        self._append(said.ts_ms, said.author, what, subject, before, after, content, change)
+
+    def _append(
+        self,
+        ts_ms: int,
+        author: str,
+        what: str,
+        subject: str,
+        before: str,
+        after: str,
+        content: Decision | Constraint | str,
+        change: CaseChange,
+    ) -> None:
         row = append(
             self.head,
-            ts_ms=said.ts_ms,
-            author=said.author,
+            ts_ms=ts_ms,
+            author=author,
             what=what,
             subject=subject,
             before=before,

@@ -61,12 +61,15 @@ class CaseDesk:
         self._register = register
         self._apart: dict[tuple[int, int], str] = {}
 
-    def take(self, commands: Sequence[ArrivedCommand], now_ms: int) -> Taken:
+    def take(self, commands: Sequence[ArrivedCommand], now_ms: int, change: CaseChange | None = None) -> Taken:
         """Obeys commands in order; one that cannot be obeyed becomes a dead letter, and the others go on.
 
         To be called before the commit's events are applied: whoever decided had seen the commit before.
+
+        Args:
+            change: what changed in the commit already; it is added to.
         """
-        taken = Taken()
+        taken = Taken(CaseChange() if change is None else change)
         for arrived in commands:
             key = arrived.key.hex()
             if self.book.knows(key):

@@ -193,8 +193,8 @@ def about(
     Raises:
         UsageError: `what` is no such thing, or is personal data on the command line.
     """
-    from fraudgraph.app import open_reader, open_resolver
-    from fraudgraph.cli.lookup import Question, resolve, user_secret
+    from fraudgraph.app import open_reader, open_resolvers
+    from fraudgraph.cli.lookup import Question, known_identifier, user_secret
     from fraudgraph.events.kinds import EntityKind
 
     region = settings.identity.default_region or None
@@ -223,7 +223,7 @@ def about(
     entity = EntityKind[name.upper()]
     with closing(open_reader(settings)) as reader:
         question = Question(name, typed, typed=value != STDIN, region=region, country=country)
-        key, _ = resolve(open_resolver(settings, reader), entity, question)
+        key, _ = known_identifier(reader, open_resolvers(settings, reader), entity, question)
     return entity, key.hex(), ""
 
 

@@ -22,6 +22,8 @@ from fraudgraph.errors import ConfigurationError, FraudgraphError
 from fraudgraph.settings import CONFIG_VARIABLE, KEY_VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fraudgraph.settings import Effective, Settings
     from fraudgraph.stores.port import StoreReader
 
@@ -108,7 +110,7 @@ def _store(settings: Settings) -> list[Check]:
     try:
         reader = open_reader(settings)
     except FraudgraphError as error:
-        return [_failed("store", error), _key(settings, bound="")]
+        return [_failed("store", error), _key(settings, None)]
     with closing(reader):
         try:
             return [*_opened(reader, settings, url), _disk(settings)]
@@ -123,7 +125,7 @@ def _opened(reader: StoreReader, settings: Settings, url: str) -> list[Check]:
     until = f"events up to {minute(int(meta['watermark_ms']))} UTC" if int(meta["commit"]) else "no event yet"
     checks = [
         Check("store", "ok", f"{url}: {until}, commit {meta['commit']}, schema {meta['schema_version']}"),
-        _key(settings, meta["key_id"]),
+        _key(settings, meta),
     ]
     if meta["policy_hash"] in ("", settings.links.hash):
         checks.append(Check("link policy", "ok", f"version {settings.links.version}, {settings.links.hash}"))
@@ -145,27 +147,21 @@ def _opened(reader: StoreReader, settings: Settings, url: str) -> list[Check]:
     return checks
 
 
-def _key(settings: Settings, bound: str) -> Check:
-    """Looks for the key; `bound` is the id of the key that the store was written under, "" for none yet."""
+def _key(settings: Settings, meta: Mapping[str, str] | None) -> Check:
+    """Looks for the key; `meta` is what the store says of itself, None where it cannot be asked."""
     from fraudgraph.app import key_file, read_keys
-    from fraudgraph.events.pseudonyms import Pseudonymiser
 
+    where = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else str(key_file(settings))
+    if not (meta and meta["key_id"]) and where != KEY_VARIABLE and not Path(where).exists():
+        return Check("key", "ok", f"none yet; the first `fraudgraph ingest` makes {where}")
     try:
-        where = KEY_VARIABLE if os.environ.get(KEY_VARIABLE) else str(key_file(settings))
-        if not bound and where != KEY_VARIABLE and not Path(where).exists():
-            return Check("key", "ok", f"none yet; the first `fraudgraph ingest` makes {where}")
-        key_id = Pseudonymiser(read_keys(settings).pseudonyms).key_id
+        keys = read_keys(settings, meta or {"key_id": "", "previous_key_id": ""})
     except ConfigurationError as error:
         return _failed("key", error)
-    if bound not in ("", key_id):
-        return Check(
-            "key",
-            "failed",
-            f"{where} holds key {key_id}, and the store was written under {bound}",
-            "Put back the key that the store was written with.",
-            exit_code=ConfigurationError.exit_code,
-        )
-    return Check("key", "ok", f"{key_id}, from {where}")
+    if keys.previous is None:
+        return Check("key", "ok", f"{keys.key_id}, from {where}")
+    what = f"{keys.key_id}, and {keys.previous.key_id} before it, for a while"
+    return Check("key", "ok", what, "`fraudgraph store rotate-key` says what still needs the former.")
 
 
 def _disk(settings: Settings) -> Check:

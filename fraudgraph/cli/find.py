@@ -62,7 +62,7 @@ def find(
     E-mail addresses, cards, phone numbers and addresses are read from standard input, turned into pseudonyms at once,
     and shown only by their masks.
     """
-    from fraudgraph.app import open_reader, open_resolver
+    from fraudgraph.app import open_reader, open_resolvers
     from fraudgraph.cli.lookup import Question, look_up
 
     if context.args:  # let in by the command's registration, because an error of the parser would repeat it
@@ -87,7 +87,7 @@ def find(
         value = read_value(name, text, secret=name in SECRETS)
         region = settings.identity.default_region or None
         question = Question(name, value, typed=text != STDIN, region=region, country=country)
-        answer = look_up(reader, lambda: open_resolver(settings, reader), question)
+        answer = look_up(reader, lambda: open_resolvers(settings, reader), question)
         as_of_ms = int(reader.meta()["watermark_ms"])
     if format is Format.JSON:
         _print_json(answer, settings.priority, as_of_ms)

@@ -10,7 +10,7 @@ import typer
 
 from fraudgraph.cases.reasons import FORGET_REASONS
 from fraudgraph.cli.commands import AuthorOption, Format, FormatOption, WaitOption, give, say
-from fraudgraph.cli.lookup import user_secret
+from fraudgraph.cli.lookup import known_account, user_secret
 from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import note
 from fraudgraph.cli.secrets import STDIN, read_value
@@ -64,10 +64,10 @@ def forget(
 
 def _key_of(settings: Settings, value: str) -> str:
     """Returns what the store calls an account whose id is an e-mail address or a phone number."""
-    from fraudgraph.app import open_reader, open_resolver
+    from fraudgraph.app import open_reader, open_resolvers
 
     with closing(open_reader(settings)) as reader:
-        return open_resolver(settings, reader).user(value)
+        return known_account(reader, open_resolvers(settings, reader), value)
 
 
 def _letters_about(settings: Settings, user_id: str) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,21 +72,22 @@ class Question:
         return f"Question({self.asked})"
 
 
-def look_up(reader: StoreReader, resolver: Callable[[], Resolver], question: Question) -> Answer:
-    """Returns who is behind an identifier; calls for the resolver only where it is needed, since it needs the key.
+def look_up(reader: StoreReader, resolvers: Callable[[], Sequence[Resolver]], question: Question) -> Answer:
+    """Returns who is behind an identifier; calls for the resolvers only where they are needed, since they need the key.
 
     Raises:
         UsageError: the value is none of its kind; the message does not repeat it.
     """
     asked, value = question.asked, question.value
     if asked == "order":
-        return _of_account(reader, asked, value, reader.find_order(resolver().order_key(value)))
+        owners = (reader.find_order(each.order_key(value)) for each in resolvers())
+        return _of_account(reader, asked, value, next((owner for owner in owners if owner is not None), None))
     if asked == "user":
         secret = user_secret(value, question.region, typed=question.typed)
-        key = value if secret is None else resolver().user(value)
+        key = value if secret is None else known_account(reader, resolvers(), value)
         return _of_account(reader, asked, key, key if reader.find(EntityKind.USER, key) else None)
     kind = EntityKind[asked.upper()]
-    key_bytes, shown = resolve(resolver(), kind, question)
+    key_bytes, shown = known_identifier(reader, resolvers(), kind, question)
     entity = reader.find(kind, key_bytes)
     if entity is None:
         return Answer(asked, shown, 0, [], [])
@@ -95,6 +96,27 @@ def look_up(reader: StoreReader, resolver: Callable[[], Resolver], question: Que
         for user_id, first_ms, last_ms, count in reader.users_of(entity, MAX_ACCOUNTS)
     ]
     return Answer(asked, shown, entity.users, accounts, [])
+
+
+def known_account(reader: StoreReader, resolvers: Sequence[Resolver], user_id: str) -> str:
+    """Returns what the store calls an account whose id is an e-mail address or a phone number."""
+    names = [each.user(user_id) for each in resolvers]
+    return next((name for name in names if reader.find(EntityKind.USER, name) is not None), names[0])
+
+
+def known_identifier(
+    reader: StoreReader, resolvers: Sequence[Resolver], kind: EntityKind, question: Question
+) -> tuple[bytes, str]:
+    """Returns pseudonym and mask by which the store knows an identifier, or would.
+
+    Raises:
+        UsageError: as `resolve`.
+    """
+    keys = [resolve(each, kind, question) for each in resolvers]
+    for key, mask in keys:
+        if (entity := reader.find(kind, key)) is not None:
+            return key, entity.mask or mask
+    return keys[0]
 
 
 def named(kind: str, shown: str) -> str:

@@ -1,4 +1,4 @@
-"""`fraudgraph store`: what is kept, copied whole: to a backup, from one, or to another kind of store."""
+"""`fraudgraph store`: what is kept, copied whole or given another key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from fraudgraph.cli.options import ConfigOption, SetOption, StoreOption, effective_settings
+from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import note, without_password
+from fraudgraph.errors import UsageError
 
-commands = typer.Typer(no_args_is_help=True, help="Backs a store up, restores it, or moves it to another kind.")
+commands = typer.Typer(no_args_is_help=True, help="Backs a store up, moves it, or gives it a new key.")
 
 
 @commands.command(epilog="Example: fraudgraph store backup shop-2026-11-24.db --store sqlite:///shop.db")
@@ -70,3 +71,43 @@ def migrate(
         f"moved to {without_password(to)}: commit {copied.commit}, {copied.links:,} links, {copied.rings:,} rings;"
         " the old store is as it was"
     )
+
+
+@commands.command("rotate-key", epilog="Example: fraudgraph store rotate-key --store sqlite:///shop.db")
+def rotate_key(
+    finish: Annotated[bool, typer.Option("--finish", help="End it, if nothing needs the old key.")] = False,
+    even_so: Annotated[bool, typer.Option("--even-so", help="With --finish: end it in any case.")] = False,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Gives the store a new key, without breaking a link.
+
+    It begins a time of two keys: whatever is seen is known by its old pseudonym, and takes its new one. What is not
+    seen expires. While it lasts, this command says what may still need the old key. Give the new key as FRAUDGRAPH_KEY
+    and the old one as FRAUDGRAPH_KEY_PREVIOUS; where the key is in a file, a new one is made there, and the old one
+    stays beside it as ….previous. No daemon may be at work meanwhile; start it again with both keys.
+
+    --finish exits with 3 where something may still need the old key.
+    """
+    from fraudgraph.app import finish_rotation
+    from fraudgraph.app import rotate_key as begin
+
+    if even_so and not finish:
+        raise UsageError("--even-so goes with --finish", do="Give both, or none.")
+    settings = effective_settings(store, config, overrides).settings
+    found = finish_rotation(settings, even_so=even_so) if finish else begin(settings)
+    if found.file is not None:
+        note(f"made a new key in {found.file}; back it up, and the old one, {found.file.name}.previous, beside it")
+    if found.resealed:
+        note(f"{found.resealed:,} dead letters are sealed under the new key")
+    left = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.left.items() if count)
+    if not found.previous_key_id:
+        note(f"the store has one key, {found.key_id}" + (f"; lost to it: {left}" if left else ""))
+        note("next: take the old key out of the environment, or destroy its file; backups from before still need it")
+        return
+    note(f"from key {found.previous_key_id} to {found.key_id}: {left or 'nothing'} may still need the old one")
+    if finish:
+        note("next: wait until they were seen or have expired, or give --even-so: they would be somebody new then")
+        raise typer.Exit(FINDINGS)
+    note("next: start the daemon with both keys; `fraudgraph store rotate-key --finish` ends it once nothing is left")

@@ -58,6 +58,39 @@ class LabelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerNames:
+    """What a batch names by its name of before, while a store has two keys. It may hold more than the batch does.
+
+    Attributes:
+        keys: pseudonyms of identifiers, orders and events: former -> present.
+        users: business keys that are pseudonyms: former -> present.
+    """
+
+    keys: dict[bytes, bytes] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Rekeyed:
+    """What goes by another pseudonym from a commit on, and is otherwise as it was.
+
+    Attributes:
+        entities: (kind, id, key), as in `CommitDelta`.
+        orders: (slot, key).
+        labels: (its key so far, the label as it is now).
+        users: business key so far -> now.
+    """
+
+    entities: list[tuple[int, int, str | bytes]] = field(default_factory=list)
+    orders: list[tuple[int, bytes]] = field(default_factory=list)
+    labels: list[tuple[bytes, LabelRow]] = field(default_factory=list)
+    users: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.entities) + len(self.orders)
+
+
+@dataclass(frozen=True, slots=True)
 class ArrivedCommand:
     """A command with its place in the journal.
 
@@ -103,6 +136,7 @@ class DecodedBatch:
         damaged_through: partition -> next offset after its dead letters; the position to commit is the
             maximum of this and the `next_offset` of its last good event.
         ended: partitions that ended with this batch.
+        former: what its names were under the key before; None where a store has one key.
     """
 
     partitions: list[str]
@@ -129,6 +163,7 @@ class DecodedBatch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     damaged_through: dict[str, int] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
+    former: FormerNames | None = None
 
     def __len__(self) -> int:
         return len(self.event_key)

@@ -111,6 +111,13 @@ class EventClock:
         """Returns the event ids newer than the watermark, some a little older too, and their times in ms."""
         return list(self._seen), list(self._seen.values())
 
+    def rekey(self, keys: Mapping[bytes, bytes]) -> None:
+        """Takes event ids that are known by the first pseudonym of a pair to be known by the second."""
+        for former in sorted(keys.keys() & self._seen.keys()):
+            ts_ms = self._seen.pop(former)
+            self._seen[keys[former]] = ts_ms
+            self._seen_by_hour[ts_ms // HOUR_MS].append(keys[former])
+
     def admit(
         self, batch: DecodedBatch, *, backfill: bool = False, positions: Mapping[str, int] | None = None
     ) -> Admission:

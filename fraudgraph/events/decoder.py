@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudgraph.errors import ConfigurationError
-from fraudgraph.events.batch import DeadLetter, DecodedBatch, LabelRow
+from fraudgraph.events.batch import DeadLetter, DecodedBatch, FormerNames, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
 from fraudgraph.events.money import currencies, currency_of, minor_units
 from fraudgraph.events.parser import parse
-from fraudgraph.events.pseudonyms import Pseudonymiser
+from fraudgraph.events.pseudonyms import Pseudonymiser, TwoKeys
 from fraudgraph.events.rejected import Refusal, Rejected
-from fraudgraph.events.resolver import NO_LINK, Resolver, Seen
+from fraudgraph.events.resolver import NO_LINK, Resolver, Seen, account_name
 from fraudgraph.events.schema import (
     Chargeback,
     Command,
@@ -74,7 +74,7 @@ class Decoder:
     validated (at most 4,096) stay in memory.
 
     Args:
-        pseudonymiser: makes the keys.
+        pseudonymiser: makes the keys; one of two keys says what each was before, too.
         vault: seals the original bytes of what is refused.
         default_region: ISO 3166-1 alpha-2 code for phone numbers in national form; None refuses those that come
             without a `country`.
@@ -102,6 +102,7 @@ class Decoder:
                 do="Set it to a three-letter code in capitals, such as EUR, or leave it out.",
             )
         self._max_bytes = max_bytes
+        self._two_keys = pseudonymiser if isinstance(pseudonymiser, TwoKeys) else None
         self._resolver = Resolver(pseudonymiser, default_region=default_region)
 
     def decode(self, raw: RawBatch) -> DecodedBatch:
@@ -149,6 +150,10 @@ class Decoder:
             commands=[(int(place[row]), command) for row, command in commands if keep[row]],
             ended=raw.ended,
         )
+        if self._two_keys is not None:
+            keys, accounts = self._two_keys.take()
+            names = {account_name(before): account_name(key) for before, key in accounts.items()}
+            batch.former = FormerNames(keys, names)
         self._bury(raw, refusals, batch)
         return batch
 

@@ -17,18 +17,30 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.events.pseudonyms import Pseudonymiser
 
 KEY_VARIABLE: Final = "FRAUDGRAPH_KEY"
+PREVIOUS_KEY_VARIABLE: Final = "FRAUDGRAPH_KEY_PREVIOUS"
 SECRET_BYTES_MIN: Final = 32
 _MAKE_ONE: Final = f"Set {KEY_VARIABLE} to at least {SECRET_BYTES_MIN} random bytes: `openssl rand -hex 32` makes them."
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The derived keys, 32 bytes each: to make pseudonyms, and to seal original bytes."""
+    """The derived keys, 32 bytes each: to make pseudonyms, and to seal original bytes.
+
+    Attributes:
+        previous: those of the key before, while a store has two.
+    """
 
     pseudonyms: bytes = field(repr=False)
     vault: bytes = field(repr=False)
+    previous: KeyRing | None = field(default=None, repr=False)
+
+    @property
+    def key_id(self) -> str:
+        """What tells the key from others, and reveals nothing of it."""
+        return Pseudonymiser(self.pseudonyms).key_id
 
 
 def load_key(env: Mapping[str, str], key_file: Path | None) -> tuple[KeyRing, bool]:
@@ -56,6 +68,56 @@ def load_key(env: Mapping[str, str], key_file: Path | None) -> tuple[KeyRing, bo
             do=f"Mend its folder and its permissions, or set {KEY_VARIABLE}.",
         ) from error
     return _derive(secret), made_new
+
+
+def load_previous_key(env: Mapping[str, str], key_file: Path | None) -> KeyRing | None:
+    """Returns the keys of the secret before, None where none is given.
+
+    It comes from `FRAUDGRAPH_KEY_PREVIOUS`, else from the file that `renew_key_file` left.
+
+    Raises:
+        ConfigurationError: it is too short or unreadable, or others may read its file.
+    """
+    if text := env.get(PREVIOUS_KEY_VARIABLE, "").strip():
+        return _derive(_parse(text, PREVIOUS_KEY_VARIABLE, "Give the key that the store was written with until now."))
+    if key_file is None or not (file := previous_file(key_file)).exists():
+        return None
+    try:
+        return _derive(_read(file))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the key file {file} cannot be used: {error.strerror}",
+            do=f"Mend its permissions, or set {PREVIOUS_KEY_VARIABLE}.",
+        ) from error
+
+
+def previous_file(key_file: Path) -> Path:
+    """Returns the file of the key before."""
+    return key_file.with_name(f"{key_file.name}.previous")
+
+
+def renew_key_file(key_file: Path) -> None:
+    """Keeps the key as the one before, and makes a new one in its place.
+
+    A crash leaves the old key in one of the two files, or in both.
+
+    Raises:
+        ConfigurationError: the files cannot be written.
+    """
+    draft = key_file.with_name(f".{key_file.name}.next")
+    try:
+        draft.unlink(missing_ok=True)
+        _make(draft)
+        kept = key_file.with_name(f".{key_file.name}.kept")
+        kept.unlink(missing_ok=True)
+        os.link(key_file, kept)
+        kept.replace(previous_file(key_file))
+        draft.replace(key_file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"no new key can be made beside {key_file}: {error.strerror}",
+            do=f"Mend its folder, or set {KEY_VARIABLE} and {PREVIOUS_KEY_VARIABLE}.",
+        ) from error
 
 
 def _parse(text: str, where: str, do: str) -> bytes:

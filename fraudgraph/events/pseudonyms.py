@@ -70,3 +70,34 @@ class Pseudonymiser:
             return state.digest()
 
         return make
+
+
+class TwoKeys(Pseudonymiser):
+    """Makes pseudonyms under a key, and remembers for each what it was under the key before.
+
+    Args:
+        key, previous: 32 to 64 bytes, secret.
+    """
+
+    def __init__(self, key: bytes, previous: bytes) -> None:
+        super().__init__(key)
+        self._former = Pseudonymiser(previous)
+        self._keys: dict[bytes, bytes] = {}
+        self._users: dict[bytes, bytes] = {}
+
+    def maker(self, domain: Domain) -> Callable[[str], bytes]:
+        """Returns `of` with its domain fixed; what it makes is remembered until `take`."""
+        make, make_former, take_users = super().maker(domain), self._former.maker(domain), domain is Domain.USER
+
+        def make_both(text: str) -> bytes:
+            key = make(text)
+            (self._users if take_users else self._keys)[make_former(text)] = key
+            return key
+
+        return make_both
+
+    def take(self) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+        """Returns former -> present of all that was made since the last call: of users apart from all else."""
+        keys, users = self._keys, self._users
+        self._keys, self._users = {}, {}
+        return keys, users

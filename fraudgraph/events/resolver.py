@@ -113,7 +113,12 @@ class Resolver:
             Rejected: it has characters that cannot be seen.
         """
         secret = identity.user_secret(raw, self._region)
-        return raw if secret is None else f"u_{self._user(secret).hex()}"
+        return raw if secret is None else account_name(self._user(secret))
+
+
+def account_name(pseudonym: bytes) -> str:
+    """Returns the business key of an account whose id in the shop is an e-mail address or a phone number."""
+    return f"u_{pseudonym.hex()}"
 
 
 def _region_of(country: str | None) -> str | None:

@@ -105,7 +105,10 @@ def _sources(batch: DecodedBatch) -> list[tuple[Callable[[int], bytes], int]]:
 
 
 def concatenate(first: DecodedBatch, second: DecodedBatch) -> DecodedBatch:
-    """Returns the events of two batches, those of `first` before those of `second`."""
+    """Returns the events of two batches, those of `first` before those of `second`, without their former names.
+
+    Whoever reads those does so as a batch arrives, before any of it waits.
+    """
     names = list(dict.fromkeys([*first.partitions, *second.partitions]))
     index = {name: i for i, name in enumerate(names)}
     n = len(first)

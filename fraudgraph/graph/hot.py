@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from fraudgraph.graph.interning import (
     key_halves,
     look_up_keys,
     new_key_table,
+    rename_keys,
     reserve_keys,
 )
 from fraudgraph.graph.labels import LabelBook
@@ -339,6 +340,32 @@ class HotGraph:
                 user_ttl_ms=self.user_ttl_ms,
             )
         return np.array(gone, np.int32)
+
+    def rekey(
+        self, keys: Mapping[bytes, bytes], users: Mapping[str, str]
+    ) -> tuple[list[tuple[int, int, str | bytes]], list[tuple[int, bytes]]]:
+        """Takes whatever is known by the first name of a pair to be known by the second; nothing else changes.
+
+        Returns:
+            (kind, id, key) of users and identifiers, and (slot, key) of orders, that go by another name now.
+        """
+        entities: list[tuple[int, int, str | bytes]] = []
+        for former, name in users.items():
+            if (user := self.user_table.rename(former, name)) >= 0:
+                entities.append((0, user, name))
+        orders: list[tuple[int, bytes]] = []
+        if keys:
+            before, now = key_halves(list(keys)), key_halves(list(keys.values()))
+            ids = rename_keys(self.keys, before, now)
+            kinds = self.idents.kind[ids].tolist()
+            entities += [
+                (kind, ident, key)
+                for kind, ident, key in zip(kinds, ids.tolist(), keys.values(), strict=True)
+                if ident >= 0
+            ]
+            slots = rename_keys(self.order_keys, before, now).tolist()
+            orders = [(slot, key) for slot, key in zip(slots, keys.values(), strict=True) if slot >= 0]
+        return entities, orders
 
     def mark_benign(self, keys: frozenset[bytes]) -> I32:
         """Marks exactly the identifiers with these pseudonyms; returns the living ones whose mark changed.

@@ -142,7 +142,40 @@ def look_up_keys(keys: KeyTable, halves: U64) -> I32:
 
 @njit(cache=True)
 def forget_key(keys: KeyTable, item: Int) -> None:
-    """Removes an id from the table and keeps it for re-use (backward-shift deletion, Knuth TAOCP 6.4 R)."""
+    """Removes an id from the table and keeps it for re-use."""
+    vacate(keys, item)
+    keys.state[0] -= 1
+    keys.free[keys.state[2]] = item
+    keys.state[2] += 1
+
+
+@njit(cache=True)
+def rename_keys(keys: KeyTable, former: U64, present: U64) -> I32:
+    """Gives ids known by `former[i]` the key `present[i]` (`[n, 2]` halves); returns the id of each pair, -1 for none.
+
+    Where both are known they are two things, and stay so.
+    """
+    ids = look_up_keys(keys, former)
+    taken = look_up_keys(keys, present)
+    mask = len(keys.table) - 1
+    for i in range(len(ids)):
+        item = ids[i]
+        if item < 0 or taken[i] >= 0:
+            ids[i] = -1
+            continue
+        vacate(keys, item)
+        keys.high[item] = present[i, 0]
+        keys.low[item] = present[i, 1]
+        at = np.int64(keys.low[item]) & mask
+        while keys.table[at] >= 0:
+            at = (at + 1) & mask
+        keys.table[at] = item
+    return ids
+
+
+@njit(cache=True)
+def vacate(keys: KeyTable, item: Int) -> None:
+    """Empties the place of an id in the table (backward-shift deletion, Knuth TAOCP 6.4 R)."""
     mask = len(keys.table) - 1
     at = np.int64(keys.low[item]) & mask
     while keys.table[at] != item:
@@ -158,9 +191,6 @@ def forget_key(keys: KeyTable, item: Int) -> None:
             keys.table[hole] = other
             hole = at
     keys.table[hole] = -1
-    keys.state[0] -= 1
-    keys.free[keys.state[2]] = item
-    keys.state[2] += 1
 
 
 def gaps_below(top: int, taken: I64) -> I32:
@@ -227,6 +257,15 @@ class UserTable:
             self.key_of.append(key)
         self.id_of[key] = new
         return new
+
+    def rename(self, former: str, present: str) -> int:
+        """Gives the id known by one key another key; returns it, -1 where there is none, or the other key is taken."""
+        if former not in self.id_of or present in self.id_of:
+            return -1
+        user = self.id_of.pop(former)
+        self.id_of[present] = user
+        self.key_of[user] = present
+        return user
 
     def forget(self, user: int) -> None:
         """Frees an id."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from fraudgraph.events.batch import LabelRow
 
 
@@ -30,6 +33,42 @@ class LabelBook:
             changed.add(row.about_user)
         elif row.supersedes is not None:
             self._silent.append(row)
+        return changed
+
+    def rekey(self, keys: Mapping[bytes, bytes], users: Mapping[str, str]) -> list[tuple[bytes, LabelRow]]:
+        """Takes pseudonyms and user ids that are known by the first of a pair to be known by the second.
+
+        Returns:
+            (key so far, the label as it is now) of each label that this changed.
+        """
+        touched = {self._user_of[key] for key in keys.keys() & self._user_of.keys()} | (
+            users.keys() & self._by_user.keys()
+        )
+        over = keys.keys() & self._superseded
+        if over:  # by whom, only a look at all of them tells
+            self._superseded = {keys.get(key, key) for key in self._superseded}
+            touched |= {user for user, rows in self._by_user.items() if any(row.supersedes in over for row in rows)}
+        changed: list[tuple[bytes, LabelRow]] = []
+
+        def renamed(row: LabelRow) -> LabelRow:
+            now = replace(
+                row,
+                key=keys.get(row.key, row.key),
+                about_user=users.get(row.about_user or "", row.about_user),
+                supersedes=None if row.supersedes is None else keys.get(row.supersedes, row.supersedes),
+            )
+            if now != row:
+                changed.append((row.key, now))
+            return now
+
+        if over:
+            self._silent = [renamed(row) for row in self._silent]
+        for user in sorted(touched):
+            rows = self._by_user.pop(user)
+            for row in rows:
+                del self._user_of[row.key]
+            for row in map(renamed, rows):
+                self.add(row)
         return changed
 
     def drop(self, user_key: str) -> None:

@@ -39,6 +39,38 @@ def redacted_snapshot(ring: RingSnapshot, forgotten: Mapping[str, str]) -> RingS
     )
 
 
+def renamed_snapshot(ring: RingSnapshot, names: Mapping[str, str]) -> RingSnapshot:
+    """Returns a ring with other user ids, and all else as it was."""
+
+    def now(user: str) -> str:
+        return names.get(user, user)
+
+    return replace(
+        ring,
+        users=tuple(replace(user, user_id=now(user.user_id)) for user in ring.users),
+        links=tuple(replace(link, user_id=now(link.user_id)) for link in ring.links),
+        orders=tuple(replace(order, user_id=now(order.user_id)) for order in ring.orders),
+        transfers=tuple(
+            replace(each, from_user_id=now(each.from_user_id), to_user_id=now(each.to_user_id))
+            for each in ring.transfers
+        ),
+        sent_outside=tuple(replace(sent, user_id=now(sent.user_id)) for sent in ring.sent_outside),
+        together=tuple((now(first), now(second), by) for first, second, by in ring.together),
+    )
+
+
+def renamed_command(body: bytes, names: Mapping[str, str]) -> bytes | None:
+    """Returns a command's JSON with other user ids, or None where it names none of the accounts."""
+    try:
+        command = msgspec.json.decode(body, type=Command)
+    except msgspec.DecodeError:
+        return None
+    after = {name: _renamed(name, text, names) for name, text in command.arguments.items()}
+    if after == command.arguments:
+        return None
+    return msgspec.json.encode(msgspec.structs.replace(command, arguments=after))
+
+
 def redacted_command(body: bytes, forgotten: Mapping[str, str]) -> bytes | None:
     """Returns a command's JSON with other names and without its note, or None where it names none of the accounts."""
     try:

@@ -15,6 +15,7 @@ class StoreImage:
 
     Attributes:
         key_id, policy_hash, policy_version: as `Store.bind` recorded them; "" where it never did.
+        previous_key_id, rotated_ms: of a period of two keys; "" and 0 where there is none.
         delta: links, rings, members (of closed rings too), lineage, alerts, labels, decisions, constraints, audit,
             positions and all else that commits write, as if one commit with the store's number had written it; its
             `dead_letters` and `frozen` are empty.
@@ -36,6 +37,8 @@ class StoreImage:
     fingerprints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deliveries: list[tuple[str, str]] = field(default_factory=list)
     narratives: list[NarrativeRow] = field(default_factory=list)
+    previous_key_id: str = ""
+    rotated_ms: int = 0
 
 
 def as_one_commit(state: StoredState, entities: list[tuple[int, int, str | bytes, str]]) -> CommitDelta:

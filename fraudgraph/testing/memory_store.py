@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +15,7 @@ from fraudgraph.cases.audit import AuditHead, AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.errors import ConfigurationError, FencedError, StoreError
-from fraudgraph.events.batch import LabelRow
+from fraudgraph.events.batch import LabelRow, Rekeyed
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.facts_view import RingView
@@ -29,7 +30,7 @@ from fraudgraph.rings.snapshot import (
     SnapshotUser,
 )
 from fraudgraph.stores.binding import require_same
-from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot, renamed_command, renamed_snapshot
 from fraudgraph.stores.evidence import Lens, declined, follow_mergers, has_verdict, past_rings, transfer_kind
 from fraudgraph.stores.image import StoreImage, as_one_commit
 from fraudgraph.stores.port import (
@@ -50,6 +51,7 @@ from fraudgraph.stores.port import (
     StoredDeadLetter,
     StoredState,
 )
+from fraudgraph.stores.rotation import refuse_second, standing_hubs
 
 _LINK_IDENTITY = ("user", "kind", "ident")
 _ORDER_IDENTITY = ("user", "key")
@@ -97,6 +99,8 @@ class MemoryFile:
     tables: _Tables = field(default_factory=_Tables)
     epoch: int = 0
     binding: tuple[str, str, str] = ("", "", "")
+    previous_key_id: str = ""
+    rotated_ms: int = 0
     commands: list[bytes] = field(default_factory=list)
 
 
@@ -130,6 +134,28 @@ class MemoryStore:
         if not bound_key:
             self.file.binding = (key_id, policy_hash, policy_version)
         require_same(bound_key, bound_hash, key_id=key_id, policy_hash=policy_hash)
+
+    def begin_rotation(self, key_id: str) -> None:
+        """Begins a period of two keys."""
+        self._require_epoch()
+        bound, policy_hash, version = self.file.binding
+        refuse_second(bound, self.file.previous_key_id)
+        tables = self.file.tables
+        clocks = [ms if ms >= 0 else -1 - ms for ms in tables.clocks_ms.values()]
+        self.file.binding, self.file.previous_key_id = (key_id, policy_hash, version), bound
+        self.file.rotated_ms = max([0, *clocks, *(user["last_ms"] for user in tables.users.values())])
+
+    def end_rotation(self) -> None:
+        """Ends the period of two keys. Idempotent."""
+        self._require_epoch()
+        self.file.previous_key_id, self.file.rotated_ms = "", 0
+
+    def reseal(self, ciphertexts: Mapping[int, bytes]) -> None:
+        """Puts other ciphertexts in the place of dead letters' own."""
+        self._require_epoch()
+        letters = self.file.tables.dead_letters
+        for number in ciphertexts.keys() & letters.keys():
+            letters[number] = replace(letters[number], ciphertext=ciphertexts[number])
 
     def load(self) -> StoredState:
         """Returns everything of the last commit."""
@@ -171,7 +197,10 @@ class MemoryStore:
             raise StoreError(f"{delta.commit} is not the next commit", do="Load the state again.")
         kept = {decision: self.snapshot(ring_id) for decision, ring_id in delta.frozen.items()}
         decided = {d.decision_id: self.snapshot(d.ring_id) for d in delta.decisions if has_verdict(d)}
+        names = delta.rekeyed.users
+        kept = {decision: ring and renamed_snapshot(ring, names) for decision, ring in kept.items()}
         tables = copy.deepcopy(self.file.tables)
+        _rekey(tables, delta.rekeyed)
         _delete(tables, delta)
         _upsert(tables, delta)
         _append(tables, delta)
@@ -182,6 +211,7 @@ class MemoryStore:
             if ring is not None and ring.users
         } | tables.fingerprints
         self.file.tables = tables
+        self.file.commands = [renamed_command(body, names) or body for body in self.file.commands]
         self._forget(delta.forgotten)
 
     def _forget(self, forgotten: Mapping[str, str]) -> None:
@@ -215,6 +245,7 @@ class MemoryStore:
         tables.narratives = {row.ring_id: row for row in image.narratives}
         self.file.tables = tables
         self.file.binding = (image.key_id, image.policy_hash, image.policy_version)
+        self.file.previous_key_id, self.file.rotated_ms = image.previous_key_id, image.rotated_ms
         self.file.commands = list(image.commands)
 
     def _require_epoch(self) -> None:
@@ -236,6 +267,8 @@ class MemoryStore:
             "commit": str(self.file.tables.commit),
             "watermark_ms": str(self.file.tables.watermark_ms),
             "started_ms": str(self.file.tables.started_ms or 0),
+            "previous_key_id": self.file.previous_key_id,
+            "rotated_ms": str(self.file.rotated_ms),
         }
 
     def rings(
@@ -413,7 +446,28 @@ class MemoryStore:
             fingerprints=tables.fingerprints,
             deliveries=sorted(tables.deliveries),
             narratives=[row for _, row in sorted(tables.narratives.items())],
+            previous_key_id=self.file.previous_key_id,
+            rotated_ms=self.file.rotated_ms,
         )
+
+    def under_previous_key(self) -> Mapping[str, int]:
+        """Returns how many things may still need the key before; empty where there is one key."""
+        tables, since_ms = self.file.tables, self.file.rotated_ms
+        if not self.file.previous_key_id:
+            return {}
+        used = {(link["kind"], link["ident"]) for link in tables.links.values() if link["last_ms"] > since_ms}
+        hubs = standing_hubs(tables.constraints.values(), tables.watermark_ms)
+        return {
+            "identifiers": sum(kind != 0 and (kind, number) not in used for kind, number in tables.entities),
+            "accounts": sum(
+                re.fullmatch("u_[0-9a-f]{32}", str(tables.entities[0, number][0])) is not None
+                for number, user in tables.users.items()
+                if user["last_ms"] <= since_ms
+            ),
+            "orders": sum(order["ts_ms"] <= since_ms for order in tables.orders.values()),
+            "constraints": len(hubs - {key for place in used if isinstance(key := tables.entities[place][0], bytes)}),
+            "event_ids": sum(tables.watermark_ms <= ts_ms <= since_ms for _, ts_ms in tables.seen),
+        }
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""
@@ -497,6 +551,19 @@ class MemoryStore:
             amount_minor=transfer["amount_minor"],
             currency=transfer["currency"],
         )
+
+
+def _rekey(tables: _Tables, rekeyed: Rekeyed) -> None:
+    for kind, number, key in rekeyed.entities:
+        tables.entities[kind, number] = (key, tables.entities[kind, number][1])
+    for slot, order_key in rekeyed.orders:
+        tables.orders[slot]["key"] = order_key
+    for former, label in rekeyed.labels:
+        tables.labels = {
+            label.key if key == former else key: replace(label, event=-1) if key == former else row
+            for key, row in tables.labels.items()
+        }
+    tables.frozen = {decision: renamed_snapshot(ring, rekeyed.users) for decision, ring in tables.frozen.items()}
 
 
 def _delete(tables: _Tables, delta: CommitDelta) -> None:

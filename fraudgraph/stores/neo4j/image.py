@@ -59,6 +59,7 @@ _SENT: Final = """
 _END: Final = """
     MATCH (s:State {space: $space}), (i:Inbox {space: $space})
     SET s.key_id = $key_id, s.policy_hash = $policy_hash, s.policy_version = $policy_version,
+        s.previous_key_id = $previous_key_id, s.rotated_ms = $rotated_ms,
         s.dead_letters = $dead_letters, i.last = $commands
     REMOVE s.restoring"""
 
@@ -73,6 +74,8 @@ def read_image(read: Reads, space: Space, state: State) -> StoreImage:
         policy_version=state.policy_version,
         delta=as_one_commit(stored, list(loader.entities())),
         dead_letters_ever=state.dead_letters,
+        previous_key_id=state.previous_key_id,
+        rotated_ms=state.rotated_ms,
     )
 
     def add_records(tx: ManagedTransaction) -> None:
@@ -143,6 +146,8 @@ def write_image(write: Callable[[Callable[[ManagedTransaction], Any]], Any], spa
             key_id=image.key_id,
             policy_hash=image.policy_hash,
             policy_version=image.policy_version,
+            previous_key_id=image.previous_key_id,
+            rotated_ms=image.rotated_ms,
             dead_letters=image.dead_letters_ever,
             commands=len(image.commands),
         ).consume()

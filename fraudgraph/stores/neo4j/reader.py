@@ -212,7 +212,15 @@ class Neo4jReader:
             "commit": str(state.commit),
             "watermark_ms": str(state.watermark_ms),
             "started_ms": str(state.started_ms or 0),
+            "previous_key_id": state.previous_key_id,
+            "rotated_ms": str(state.rotated_ms),
         }
+
+    def under_previous_key(self) -> Mapping[str, int]:
+        """Returns how many things may still need the key before; empty where there is one key."""
+        from fraudgraph.stores.neo4j.rotation import count_previous
+
+        return self._read_whole(lambda tx, _: count_previous(tx, self._space, read_state(tx, self._space)))
 
     def is_at_work(self) -> bool:
         """Returns whether a writer is at work on the store, on whatever machine."""

@@ -32,6 +32,7 @@ class State:
     Attributes:
         token: of the transaction that made the last commit.
         steps, labels, dead_letters: how many were ever written; their numbers go on from there.
+        previous_key_id, rotated_ms: of a period of two keys; "" and 0 where there is none.
     """
 
     store_id: str
@@ -47,6 +48,8 @@ class State:
     steps: int
     labels: int
     dead_letters: int
+    previous_key_id: str = ""
+    rotated_ms: int = 0
 
 
 def read_state(tx: ManagedTransaction, space: Space) -> State:
@@ -91,4 +94,6 @@ def _state(tx: ManagedTransaction, statement: LiteralString, parameters: dict[st
         steps=node["steps"],
         labels=node["labels"],
         dead_letters=node["dead_letters"],
+        previous_key_id=node.get("previous_key_id", ""),
+        rotated_ms=node.get("rotated_ms", 0),
     )

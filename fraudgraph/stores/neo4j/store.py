@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,17 +16,20 @@ from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.binding import require_same
+from fraudgraph.stores.erasure import renamed_snapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
 from fraudgraph.stores.neo4j.gate import announce, close_gate, take_gate
 from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.reader import Neo4jReader
+from fraudgraph.stores.neo4j.rotation import begin_rotation, end_rotation, rekey, reseal
 from fraudgraph.stores.neo4j.schema import migrate
 from fraudgraph.stores.neo4j.snapshot import read_snapshot
 from fraudgraph.stores.neo4j.state import State, lock_state, release_lease, renew_lease
 from fraudgraph.stores.neo4j.write import GraphWriter, Marks, read_marks
 from fraudgraph.stores.neo4j.write_records import (
     forget_accounts,
+    rename_accounts,
     write_cases,
     write_kept,
     write_narratives,
@@ -35,6 +38,7 @@ from fraudgraph.stores.neo4j.write_records import (
 )
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.records import json_text
+from fraudgraph.stores.rotation import written_down
 
 if TYPE_CHECKING:
     from neo4j import Driver, ManagedTransaction
@@ -159,6 +163,18 @@ class Neo4jStore(Neo4jReader):
         state = self._write(bind)
         require_same(state.key_id, state.policy_hash, key_id=key_id, policy_hash=policy_hash)
 
+    def begin_rotation(self, key_id: str) -> None:
+        """Begins a period of two keys: `key_id` is the store's from now on, and the one so far the previous."""
+        self._as_owner(lambda tx, state: begin_rotation(tx, self._space, state, key_id))
+
+    def end_rotation(self) -> None:
+        """Ends the period of two keys. Idempotent."""
+        self._as_owner(lambda tx, _: end_rotation(tx, self._space))
+
+    def reseal(self, ciphertexts: Mapping[int, bytes]) -> None:
+        """Puts other ciphertexts in the place of dead letters' own, by id, in one transaction."""
+        self._as_owner(lambda tx, _: reseal(tx, self._space, ciphertexts))
+
     def load(self) -> StoredState:
         """Returns everything of the last commit; another writer waits until it is read."""
         from fraudgraph.stores.neo4j.load import Loader
@@ -205,16 +221,23 @@ class Neo4jStore(Neo4jReader):
 
     def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
         lens = self.lens(state.watermark_ms)
-        kept = [
-            (decision, json_text(read_snapshot(tx, self._space, lens, ring_id, self._warmup_days)))
+        rings = {
+            decision: read_snapshot(tx, self._space, lens, ring_id, self._warmup_days)
             for decision, ring_id in delta.frozen.items()
+        }
+        kept = [
+            (decision, json_text(ring and renamed_snapshot(ring, delta.rekeyed.users)))
+            for decision, ring in rings.items()
         ]
         prints = [print for each in delta.decisions if (print := self._fingerprint(tx, each, state)) is not None]
+        rekey(tx, self._space, delta.rekeyed)
         GraphWriter(tx, self._space, marks).write(delta)
         highest = write_rings(tx, self._space, delta, state)
         marks.entities[EntityKind.USER] = max(marks.entities[EntityKind.USER], highest)
         write_cases(tx, self._space, delta, state)
         write_kept(tx, self._space, kept, prints)
+        if written := written_down(delta):
+            rename_accounts(tx, self._space, written)
         if delta.forgotten:
             forget_accounts(tx, self._space, delta.forgotten)
         write_progress(tx, self._space, delta, state, token)
@@ -236,23 +259,12 @@ class Neo4jStore(Neo4jReader):
 
     def mark_sent(self, sink: str, alert_ids: Collection[str]) -> None:
         """Notes alerts as delivered to a sink, in a transaction of its own."""
-        epoch = self._require_epoch()
-
-        def mark(tx: ManagedTransaction) -> None:
-            self._own(tx, epoch, uuid.uuid4().hex)
-            tx.run(_SENT, space=self._space.number, sink=sink, rows=sorted(set(alert_ids))).consume()
-
-        self._write(mark)
+        rows = sorted(set(alert_ids))
+        self._as_owner(lambda tx, _: tx.run(_SENT, space=self._space.number, sink=sink, rows=rows).consume())
 
     def save_narrative(self, row: NarrativeRow) -> None:
         """Keeps what was said about a ring, in place of what was said before, in a transaction of its own."""
-        epoch = self._require_epoch()
-
-        def save(tx: ManagedTransaction) -> None:
-            self._own(tx, epoch, uuid.uuid4().hex)
-            write_narratives(tx, self._space, [row])
-
-        self._write(save)
+        self._as_owner(lambda tx, _: write_narratives(tx, self._space, [row]))
 
     def restore(self, image: StoreImage) -> None:
         """Writes everything of another store into this new one, piece by piece.
@@ -303,6 +315,15 @@ class Neo4jStore(Neo4jReader):
         """Says something as the holder of an epoch, in a transaction of its own."""
         with self._session() as session:
             session.execute_write(what, self._space, epoch)
+
+    def _as_owner(self, work: Callable[[ManagedTransaction, State], object]) -> None:
+        """Writes something beside the commits, while the epoch is ours."""
+        epoch = self._require_epoch()
+
+        def write(tx: ManagedTransaction) -> None:
+            work(tx, self._own(tx, epoch, uuid.uuid4().hex))
+
+        self._write(write)
 
     def _require_epoch(self) -> int:
         if self._epoch is None:

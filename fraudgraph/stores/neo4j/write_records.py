@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
+from fraudgraph.rings.snapshot import RingSnapshot
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot, renamed_command, renamed_snapshot
 from fraudgraph.stores.neo4j.cases import read_all_frozen, read_commands
 from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.rows import SEEN_TIMES, label_properties, letter_properties, ring_properties
@@ -217,14 +218,29 @@ def write_narratives(tx: ManagedTransaction, space: Space, rows: Sequence[Narrat
 def forget_accounts(tx: ManagedTransaction, space: Space, forgotten: Mapping[str, str]) -> None:
     """Takes accounts out of labels, kept evidence and recorded commands."""
     run(tx, _LABELS_ABOUT, sorted(forgotten), space=space.number)
+    _rewrite(tx, space, forgotten, redacted_snapshot, redacted_command)
+
+
+def rename_accounts(tx: ManagedTransaction, space: Space, names: Mapping[str, str]) -> None:
+    """Gives accounts other user ids in kept evidence and recorded commands."""
+    _rewrite(tx, space, names, renamed_snapshot, renamed_command)
+
+
+def _rewrite(
+    tx: ManagedTransaction,
+    space: Space,
+    names: Mapping[str, str],
+    snapshot: Callable[[RingSnapshot, Mapping[str, str]], RingSnapshot],
+    command: Callable[[bytes, Mapping[str, str]], bytes | None],
+) -> None:
     kept = read_all_frozen(tx, space)
-    redacted = {decision: redacted_snapshot(ring, forgotten) for decision, ring in kept.items()}
-    changed = [[decision, json_text(ring)] for decision, ring in sorted(redacted.items()) if ring != kept[decision]]
+    rewritten = {decision: snapshot(ring, names) for decision, ring in kept.items()}
+    changed = [[decision, json_text(ring)] for decision, ring in sorted(rewritten.items()) if ring != kept[decision]]
     run(tx, _EVIDENCE_CHANGED, changed, space=space.number)
     commands = [
-        [space.first + number, redacted_body]
+        [space.first + number, other]
         for number, body in read_commands(tx, space, 0, space.end)
-        if (redacted_body := redacted_command(body, forgotten)) is not None
+        if (other := command(body, names)) is not None
     ]
     run(tx, _COMMAND_CHANGED, commands)
 

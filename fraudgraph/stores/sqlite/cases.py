@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from fraudgraph.cases.audit import AuditRow
 from fraudgraph.cases.constraints import Constraint
 from fraudgraph.cases.decisions import Decision
 from fraudgraph.rings.snapshot import PastRing, RingSnapshot
-from fraudgraph.stores.erasure import redacted_command, redacted_snapshot
+from fraudgraph.stores.erasure import redacted_command, redacted_snapshot, renamed_command, renamed_snapshot
 from fraudgraph.stores.evidence import past_rings
 from fraudgraph.stores.port import COMMANDS
 from fraudgraph.stores.records import CONSTRAINTS, DECISIONS, FINGERPRINTS, SNAPSHOTS, json_text
@@ -60,12 +60,26 @@ def last_command_applied(db: sqlite3.Connection) -> int:
 def forget_accounts(db: sqlite3.Connection, forgotten: Mapping[str, str]) -> None:
     """Takes accounts out of labels, kept evidence and recorded commands."""
     db.executemany("DELETE FROM labels WHERE about_user = ?", [(user,) for user in forgotten])
+    _rewrite(db, forgotten, redacted_snapshot, redacted_command)
+
+
+def rename_accounts(db: sqlite3.Connection, names: Mapping[str, str]) -> None:
+    """Gives accounts other user ids in kept evidence and recorded commands."""
+    _rewrite(db, names, renamed_snapshot, renamed_command)
+
+
+def _rewrite(
+    db: sqlite3.Connection,
+    names: Mapping[str, str],
+    snapshot: Callable[[RingSnapshot, Mapping[str, str]], RingSnapshot],
+    command: Callable[[bytes, Mapping[str, str]], bytes | None],
+) -> None:
     for decision_id, body in db.execute("SELECT decision_id, body FROM frozen").fetchall():
         ring = SNAPSHOTS.decode(body)
-        redacted = redacted_snapshot(ring, forgotten)
-        if redacted != ring:
-            db.execute("UPDATE frozen SET body = ? WHERE decision_id = ?", (json_text(redacted), decision_id))
+        rewritten = snapshot(ring, names)
+        if rewritten != ring:
+            db.execute("UPDATE frozen SET body = ? WHERE decision_id = ?", (json_text(rewritten), decision_id))
     for number, body in db.execute("SELECT id, body FROM commands").fetchall():
-        command = redacted_command(body, forgotten)
-        if command is not None:
-            db.execute("UPDATE commands SET body = ? WHERE id = ?", (command, number))
+        other = command(body, names)
+        if other is not None:
+            db.execute("UPDATE commands SET body = ? WHERE id = ?", (other, number))

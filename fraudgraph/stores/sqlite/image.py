@@ -22,7 +22,9 @@ _REASONS = {reason.code: reason for reason in RejectReason}
 
 def read_image(db: sqlite3.Connection) -> StoreImage:
     """Returns everything as of the last commit; the caller holds the read transaction."""
-    key_id, policy_hash, policy_version = db.execute("SELECT key_id, policy_hash, policy_version FROM state").fetchone()
+    key_id, policy_hash, policy_version, previous_key_id, rotated_ms = db.execute(
+        "SELECT key_id, policy_hash, policy_version, previous_key_id, rotated_ms FROM state"
+    ).fetchone()
     (ever,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dead_letters'").fetchone()
     frozen = db.execute("SELECT decision_id, body FROM frozen ORDER BY decision_id")
     fingerprints = db.execute("SELECT decision_id, body FROM fingerprints ORDER BY decision_id")
@@ -41,6 +43,8 @@ def read_image(db: sqlite3.Connection) -> StoreImage:
         fingerprints={decision: FINGERPRINTS.decode(body) for decision, body in fingerprints},
         deliveries=db.execute("SELECT sink, alert_id FROM deliveries ORDER BY sink, alert_id").fetchall(),
         narratives=[NarrativeRow(*row) for row in narratives],
+        previous_key_id=previous_key_id,
+        rotated_ms=rotated_ms,
     )
 
 
@@ -48,8 +52,8 @@ def write_image(db: sqlite3.Connection, image: StoreImage) -> None:
     """Writes everything into a new store; the caller holds the transaction and has checked that it is new."""
     write_delta(db, image.delta)
     db.execute(
-        "UPDATE state SET key_id = ?, policy_hash = ?, policy_version = ?",
-        (image.key_id, image.policy_hash, image.policy_version),
+        "UPDATE state SET key_id = ?, policy_hash = ?, policy_version = ?, previous_key_id = ?, rotated_ms = ?",
+        (image.key_id, image.policy_hash, image.policy_version, image.previous_key_id, image.rotated_ms),
     )
     db.executemany(
         """

@@ -120,9 +120,20 @@ class SqliteReader:
         with self._reading() as (db, _):
             row = db.execute(
                 "SELECT store_id, key_id, policy_hash, policy_version, epoch, commit_no, watermark_ms,"
-                " coalesce(started_ms, 0) FROM state"
+                " coalesce(started_ms, 0), previous_key_id, rotated_ms FROM state"
             ).fetchone()
-        names = ("store_id", "key_id", "policy_hash", "policy_version", "epoch", "commit", "watermark_ms", "started_ms")
+        names = (
+            "store_id",
+            "key_id",
+            "policy_hash",
+            "policy_version",
+            "epoch",
+            "commit",
+            "watermark_ms",
+            "started_ms",
+            "previous_key_id",
+            "rotated_ms",
+        )
         return {"schema_version": str(SCHEMA_VERSION)} | {
             name: str(value) for name, value in zip(names, row, strict=True)
         }
@@ -335,6 +346,13 @@ class SqliteReader:
 
         with self._reading() as (db, _):
             return read_image(db)
+
+    def under_previous_key(self) -> Mapping[str, int]:
+        """Returns how many things may still need the key before; empty where there is one key."""
+        from fraudgraph.stores.sqlite.rotation import count_previous
+
+        with self._reading() as (db, _):
+            return count_previous(db)
 
     def close(self) -> None:
         """Releases the connection. Idempotent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -14,15 +14,18 @@ from fraudgraph.errors import FencedError, StoreError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.stores.binding import require_same
+from fraudgraph.stores.erasure import renamed_snapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoredState
 from fraudgraph.stores.records import json_text
-from fraudgraph.stores.sqlite.cases import forget_accounts
+from fraudgraph.stores.rotation import written_down
+from fraudgraph.stores.sqlite.cases import forget_accounts, rename_accounts
 from fraudgraph.stores.sqlite.connect import connect_writer, translated
 from fraudgraph.stores.sqlite.image import write_image
 from fraudgraph.stores.sqlite.load import load_state
 from fraudgraph.stores.sqlite.reader import SqliteReader
+from fraudgraph.stores.sqlite.rotation import begin_rotation, end_rotation, reseal
 from fraudgraph.stores.sqlite.snapshot import read_snapshot
 from fraudgraph.stores.sqlite.write import write_delta
 
@@ -110,6 +113,22 @@ class SqliteStore(SqliteReader):
                 return
         require_same(bound_key, bound_policy, key_id=key_id, policy_hash=policy_hash)
 
+    def begin_rotation(self, key_id: str) -> None:
+        """Begins a period of two keys: `key_id` is the store's from now on, and the one so far the previous."""
+        with self._owning() as db:
+            begin_rotation(db, key_id)
+
+    def end_rotation(self) -> None:
+        """Ends the period of two keys. Idempotent."""
+        with self._owning() as db:
+            end_rotation(db)
+
+    def reseal(self, ciphertexts: Mapping[int, bytes]) -> None:
+        """Puts other ciphertexts in the place of dead letters' own, by id, in one transaction."""
+        self._db.execute("PRAGMA secure_delete = ON")  # nothing under the key before is left in the file's free pages
+        with self._owning() as db:
+            reseal(db, ciphertexts)
+
     def load(self) -> StoredState:
         """Returns everything of the last commit."""
         with translated(self._path):
@@ -132,11 +151,14 @@ class SqliteStore(SqliteReader):
                     f"the store is at commit {last}, so {delta.commit} is not the next one",
                     do="Load the state again and go on from its positions.",
                 )
-            kept = [(decision, self._evidence(ring_id)) for decision, ring_id in delta.frozen.items()]
+            names = delta.rekeyed.users
+            kept = [(decision, self._evidence(ring_id, names)) for decision, ring_id in delta.frozen.items()]
             prints = [print for decision in delta.decisions if (print := self._fingerprint(decision)) is not None]
             write_delta(db, delta)
             db.executemany("INSERT OR IGNORE INTO frozen (decision_id, body) VALUES (?, ?)", kept)
             db.executemany("INSERT OR IGNORE INTO fingerprints (decision_id, body) VALUES (?, ?)", prints)
+            if written := written_down(delta):
+                rename_accounts(db, written)
             if delta.forgotten:
                 forget_accounts(db, delta.forgotten)
         if delta.forgotten:  # nor in the log of pages; where a reader is in the way, a later checkpoint does it
@@ -176,9 +198,10 @@ class SqliteStore(SqliteReader):
                 )
             write_image(db, image)
 
-    def _evidence(self, ring_id: str) -> str:
-        """Returns a ring as JSON, as of the last commit; call it inside a transaction."""
-        return json_text(self._snapshot(ring_id))
+    def _evidence(self, ring_id: str, names: Mapping[str, str]) -> str:
+        """Returns a ring as JSON, as of the last commit, with other user ids; call it inside a transaction."""
+        ring = self._snapshot(ring_id)
+        return json_text(renamed_snapshot(ring, names) if ring is not None and names else ring)
 
     def _fingerprint(self, decision: Decision) -> tuple[str, str] | None:
         """Returns (decision id, its ring's shape as JSON) as of the last commit; call it inside a transaction."""
