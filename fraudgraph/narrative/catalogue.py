@@ -109,7 +109,12 @@ _STATEMENTS = (
     ClaimKind(
         "refund-loop", "most of what was ordered went back", ("refund-loop",), ("refunds", "orders", "refunded", *_WHO)
     ),
-    ClaimKind("chargeback", "what banks took back", ("chargeback",), ("chargebacks", "charged_back", *_WHO)),
+    ClaimKind(
+        "chargeback",
+        "what banks took back",
+        ("chargeback",),
+        ("chargebacks", "charged_back", "long_known", *_WHO),
+    ),
     ClaimKind(
         "transfer-cycle",
         "money went in a circle",

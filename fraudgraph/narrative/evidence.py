@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from fraudgraph.durations import MINUTE_MS
+from fraudgraph.durations import DAY_MS, MINUTE_MS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.narrative.actions import POSSIBLE, Action, actions, allowed, open_orders
 from fraudgraph.narrative.innocent import Explanation, explanations
@@ -30,6 +30,9 @@ FIRST_FACTS: Final = 12
 FIRST_MEMBERS: Final = 3
 """The strongest facts for a ring, those most against it and its first members come before all others, so that they
 always have room."""
+
+LONG_KNOWN_MS: Final = 30 * DAY_MS
+"""An account older than this had a life of its own before: it was taken over, or bought, or is honest."""
 
 _ROLE_ORDER: Final = (RoleName.CORE, RoleName.BRIDGE, RoleName.LIKELY_VICTIM, RoleName.PERIPHERY)
 
@@ -189,6 +192,8 @@ def _item(fact: Fact, rekey: Mapping[str, str], view: RingView) -> PackFact:
             _put(fields, short, _pseudonymous(value, rekey) if name in _PRIVATE else value)
     if fact.kind == "shared-identifier" and fact.fields["users_total"] != fact.fields["members"]:
         fields["outside"] = int(fact.fields["users_total"]) - int(fact.fields["members"])  # type: ignore[arg-type]  # both are counts
+    if fact.kind == "chargeback" and (known := len(long_known_losers(view))):
+        fields["long_known"] = known
     return PackFact(fact.id, fact.kind, _percent(fact.weight), fields)
 
 
@@ -216,15 +221,41 @@ def _ring_row(view: RingView, by_user: Mapping[str, Role]) -> PackFact:
     users = view.users.values()
     counted = Counter(role.name for role in by_user.values())
     shared = Counter(i.kind.label for i in view.shared if not i.hub)
+    known = len(long_known(view))
     fields: dict[str, Value] = {
         "members": view.size,
         **{name.value.replace("-", "_"): counted[name] for name in _ROLE_ORDER if counted[name]},
+        **({"long_known": known} if known else {}),
         "first": min((u.first_ms for u in users), default=view.snapshot.as_of_ms),
         "last": max((u.last_ms for u in users), default=view.snapshot.as_of_ms),
         **{f"shared_{kind}": n for kind, n in sorted(shared.items())},
         "as_of": view.snapshot.as_of_ms,
     }
     return PackFact("R", "ring", 0, fields)
+
+
+def long_known(view: RingView) -> set[str]:
+    """Returns the members whom the shop had known for long when they came to what the ring shares.
+
+    That is for more than 30 days, or from before its record begins.
+    """
+    came: dict[str, int] = {}
+    for link in (link for i in view.shared if not i.hub for link in i.links):
+        came[link.user_id] = min(link.first_ms, came.get(link.user_id, link.first_ms))
+    new = {user.user_id for user in view.newcomers}
+    return {u for u in view.users if u not in new or (u in came and view.age_ms(u, came[u]) > LONG_KNOWN_MS)}
+
+
+def long_known_losers(view: RingView) -> set[str]:
+    """Returns the members from whose orders banks took money back, and whom the shop had known for long by then."""
+    new = {user.user_id for user in view.newcomers}
+    return {
+        order.user_id
+        for order in view.snapshot.orders
+        if order.charged_minor
+        and view.users[order.user_id].chargebacks
+        and (order.user_id not in new or view.age_ms(order.user_id, order.ts_ms) > LONG_KNOWN_MS)
+    }
 
 
 def _money_rows(snapshot: RingSnapshot) -> Iterator[PackFact]:

@@ -82,8 +82,8 @@ PHRASES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "{members} had {refunds} for the {ring}'s {orders}{amount}",
         ),
         "chargeback": (
-            "there {were_n} {chargebacks} on {members}{named}{amount}",
-            "banks took money back on {members}{named}, in {chargebacks}{amount}",
+            "there {were_n} {chargebacks} on {members}{named}{amount}{known}",
+            "banks took money back on {members}{named}, in {chargebacks}{amount}{known}",
         ),
         "transfer-cycle": (
             "money went {round} {members}{named}: {transfers}, {amount}, {between}",

@@ -300,7 +300,16 @@ def _chargebacks(speaker: Speaker, held: Held) -> Values:
         "were_n": _was(n),
         "members": count(_n(item, "members"), "account"),
         "amount": f": {_cash(item, 'charged_back')} lost" if _n(item, "charged_back") else "",
+        "known": _known(_n(item, "long_known"), _n(item, "members")),
     }
+
+
+def _known(known: int, members: int) -> str:
+    """Returns how many of those accounts the shop had long known when they ordered."""
+    if not known:
+        return ""
+    who = "the account was" if members == 1 else f"{of(known, members, 'account')} {_was(known)}"
+    return f"; {who} long known to the shop"
 
 
 def _transfers(speaker: Speaker, held: Held) -> Values:

@@ -12,7 +12,7 @@ from fraudgraph.narrative.port import Failure, PlanReply
 from fraudgraph.narrative.relations import open_question
 
 TEMPLATE: Final = "template"
-TEMPLATE_VERSION: Final = "1"
+TEMPLATE_VERSION: Final = "2"
 
 MAX_TIES: Final = 4
 MAX_ALIKE: Final = 4
@@ -65,7 +65,7 @@ def make_plan(pack: EvidencePack) -> Plan:
     summary = [*_opening(pack), *_ties(pack), *_stake(pack)]
     reasons = _reasons(pack, summary)
     explanations = [row for row in pack.rows if row.kind == "explanation"]
-    looks = pattern(pack.facts)
+    looks = pattern((*pack.rows, *pack.facts))
     open_case = [r for r in explanations if "contradicted_by" not in r.fields and r.fields["name"] != "calm-record"]
     return Plan(
         pattern=looks.name,

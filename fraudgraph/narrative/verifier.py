@@ -17,7 +17,7 @@ from fraudgraph.narrative.port import Failure
 from fraudgraph.narrative.relations import REFERRING, RELATIONS, begins, open_question, overlaps
 from fraudgraph.narrative.slots import Reference, holds_entity, quoted_right, read_slot
 
-VERIFIER: Final = "1"
+VERIFIER: Final = "2"
 """Changes with everything that it decides: a narrative made under another one is made anew."""
 
 NEARLY: Final = 0.5
@@ -217,11 +217,11 @@ def _question(claim: Claim, items: Sequence[PackFact], evidence: Evidence) -> Wh
 
 
 def _pattern(name: str, evidence: Evidence) -> Pattern:
-    best = pattern(evidence.facts)
-    found = scores(evidence.facts)
-    if name in found and best.name != UNCLEAR and found[name] >= max(MIN_SCORE, NEARLY * found[best.name]):
-        return named(name, evidence.facts)
-    return best
+    """The pattern is read from what the pack shows, as whoever planned had it; every fact that bears it is cited."""
+    items = tuple(evidence.items.values())
+    best, found = pattern(items), scores(items)
+    allowed = best.name in found and found.get(name, 0.0) >= max(MIN_SCORE, NEARLY * found[best.name])
+    return named(name if allowed else best.name, evidence.facts)
 
 
 def _connected(kept: Sequence[Held], section: str) -> tuple[tuple[Held, ...], int]:

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
+from fraudgraph.errors import DependencyError
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.narrative.catalogue import PATTERNS
 from fraudgraph.narrative.claims import PlanError
 from fraudgraph.narrative.evidence import Evidence, make_evidence
 from fraudgraph.narrative.narrate import narrate, realise
 from fraudgraph.narrative.pack import CHARS_PER_TOKEN, Side
+from fraudgraph.narrative.pattern import UNCLEAR
 from fraudgraph.narrative.port import Narrative, Planner
 from fraudgraph.narrative.verifier import check, verify
 from fraudgraph.rings.snapshot import RingSnapshot
 from fraudgraph.testing.narrative_checker import Checker, Fault
 from fraudgraph.testing.narrative_mutants import Claims
+
+NAMED_FROM: Final = 0.45
+"""From this probability a headline says what a ring looks like."""
+
+RIGHT: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "fake_accounts": frozenset({"fake-accounts"}),
+        "payment_abuse": frozenset({"card-testing", "payment-abuse"}),
+        "account_takeover": frozenset({"account-takeover"}),
+        "return_scam": frozenset({"return-scam"}),
+        "promo_abuse": frozenset({"promo-abuse"}),
+    }
+)
+"""Kind of ring, as the simulator calls it -> names of it that are right."""
 
 TOP: Final = 5
 """So many facts, the strongest for a ring, are its key facts."""
@@ -39,10 +57,11 @@ class NarratorFigures:
     Attributes:
         sentences, faults: published, and those that are not so, by `narrative_checker`.
         verified, removed: claims.
-        fallbacks: rings for which the template had to speak.
+        fallbacks: rings for which the template had to speak; without a floor nothing is published for them.
         top_told, top: key facts cited by summary or reasons, of how many.
         calm, innocent: innocent groups of which it says that the evidence does not suffice, of how many.
         most_tokens: of the largest pack, by characters.
+        named: (truth, pattern) of rings of a known kind that are about as likely as not, or likelier (`NAMED_FROM`).
     """
 
     rings: int = 0
@@ -56,6 +75,7 @@ class NarratorFigures:
     calm: int = 0
     innocent: int = 0
     most_tokens: int = 0
+    named: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -92,26 +112,32 @@ def judge_narrator(
         evidence = make_evidence(ring.snapshot, policy)
         told = narrate(evidence, planner) if floor or planner is None else _bare(evidence, planner)
         figures.rings += 1
+        top = key_facts(evidence)
+        figures.top += len(top)
+        figures.most_tokens = max(figures.most_tokens, round(len(evidence.pack.text()) / CHARS_PER_TOKEN))
+        if told is None:
+            figures.fallbacks += 1
+            continue
         figures.sentences += sum(len(rows) for rows in _sections(told))
         figures.faults += Checker(ring.snapshot, policy).faults(told)
         figures.verified += told.verified
         figures.removed += told.removed
         figures.fallbacks += bool(told.fallback)
         cited = {x for rows in (told.summary, told.risk_reasons) for s in rows for x in s.evidence}
-        top = key_facts(evidence)
-        figures.top += len(top)
         figures.top_told += len(cited & set(top))
         figures.innocent += ring.innocent
         figures.calm += ring.innocent and not told.sufficient
-        figures.most_tokens = max(figures.most_tokens, round(len(evidence.pack.text()) / CHARS_PER_TOKEN))
+        if ring.truth in RIGHT and not ring.innocent and ring.snapshot.probability >= NAMED_FROM:
+            figures.named[ring.truth, told.pattern] += 1
     return figures
 
 
-def _bare(evidence: Evidence, planner: Planner) -> Narrative:
+def _bare(evidence: Evidence, planner: Planner) -> Narrative | None:
+    """Returns what holds of a plan, however little; None where there is no plan at all."""
     try:
         reply = planner.plan(evidence.pack)
-    except PlanError:
-        return narrate(evidence)
+    except (PlanError, DependencyError):
+        return None
     return realise(evidence, reply, verify(reply.plan, evidence))
 
 
@@ -159,6 +185,19 @@ def table(figures: Sequence[tuple[str, NarratorFigures]], verifier: VerifierFigu
         "",
         f"Of {verifier.true:,} true claims {verifier.rejected:,} were rejected.",
     ]
+    return lines
+
+
+def confusion(named: Counter[tuple[str, str]]) -> list[str]:
+    """Returns what rings are by the simulator, and what they were called, as Markdown."""
+    patterns = [name for name in PATTERNS if any(said == name for _, said in named)]
+    lines = [f"| kind of ring | {' | '.join(patterns)} |", "|---|" + "---:|" * len(patterns)]
+    for truth in sorted({truth for truth, _ in named}):
+        lines.append(f"| {truth} | " + " | ".join(str(named[truth, said]) for said in patterns) + " |")
+    right = sum(n for (truth, said), n in named.items() if said in RIGHT[truth])
+    clear = sum(n for (_, said), n in named.items() if said != UNCLEAR)
+    lines += ["", f"Named: {clear} of {named.total()} ({_share(clear, named.total())}); right: {right} of {clear}"]
+    lines[-1] += f" ({_share(right, clear)})."
     return lines
 
 

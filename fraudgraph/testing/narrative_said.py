@@ -138,7 +138,15 @@ def _chargebacks(c: Ring, items: Sequence[Item]) -> dict[str, str | set[str]]:
         "chargebacks": count(n["chargebacks"], "chargeback"),
         "were_n": "was" if n["chargebacks"] == 1 else "were",
         "amount": f": {_cash(n['charged_back'])} lost" if n["charged_back"][0] else "",
+        "known": _known(n["long_known"], n["members"]),
     }
+
+
+def _known(known: int, members: int) -> str:
+    if members == 1 and known:
+        return "; the account was long known to the shop"
+    verb = "was" if known == 1 else "were"
+    return f"; {of(known, members, 'account')} {verb} long known to the shop" if known else ""
 
 
 def _transfers(c: Ring, items: Sequence[Item]) -> dict[str, str | set[str]]:

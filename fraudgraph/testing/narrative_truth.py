@@ -262,10 +262,16 @@ class Truth:
 
     def _chargeback(self, _: str) -> Numbers:
         back: Counter[int] = Counter()
+        new = self.newcomers()
+        known = set()
         for o in self.snapshot.orders:
             back[o.currency] += o.charged_minor
+            old = o.user_id not in new or o.ts_ms - self.known_since(o.user_id) > 30 * DAY_MS
+            if o.charged_minor and old and self.users[o.user_id].chargebacks:
+                known.add(o.user_id)
         return {
             **self._who(u for u, x in self.users.items() if x.chargebacks),
+            "long_known": len(known),
             "chargebacks": sum(x.chargebacks for x in self.users.values()),
             "charged_back": _largest(back),
         }

@@ -16,7 +16,7 @@ from fraudgraph.narrative.claims import Claim, Plan, PlanError, PlanFault
 from fraudgraph.narrative.evidence import Evidence, make_evidence
 from fraudgraph.narrative.narrate import narrate, refreshed
 from fraudgraph.narrative.pack import EvidencePack
-from fraudgraph.narrative.pattern import BORNE_BY
+from fraudgraph.narrative.pattern import BORNE_BY, FARM, UNCLEAR
 from fraudgraph.narrative.phrases import PHRASES, QUESTIONS_ASKED
 from fraudgraph.narrative.port import DISCLAIMER, Failure, Narrative, PlanReply, Sentence
 from fraudgraph.narrative.template import STATEMENT, TemplatePlanner, make_plan
@@ -123,7 +123,7 @@ def test_a_single_account_is_said_in_the_singular() -> None:
 def test_every_kind_can_be_said() -> None:
     assert set(PHRASES) == set(CLAIM_KINDS)
     assert set(QUESTIONS_ASKED) == set(QUESTIONS)
-    assert set(BORNE_BY) | {"unclear"} == set(PATTERNS)
+    assert {*BORNE_BY, FARM[0], UNCLEAR} == set(PATTERNS)
     assert {STATEMENT.get(kind, kind) for kind in FACT_KINDS} <= set(CLAIM_KINDS)
     assert sum(len(options) > 1 for options in PHRASES.values()) > 30
 
