@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fraudgraph.graph.columns import grown as grown
 from fraudgraph.graph.types import I32, I64, U64, Bool, Int
 from fraudgraph.kernels import njit
 
 _EMPTY = -1
-Column = TypeVar("Column", bound=npt.NDArray[Any])
 
 
 class KeyTable(NamedTuple):
@@ -67,16 +67,6 @@ def reserve_keys(table: KeyTable, more: int) -> KeyTable:
         _rehash(table.table, bigger, table.low)
         table = table._replace(table=bigger)
     return table
-
-
-def grown(column: Column, capacity: int, fill: int = 0) -> Column:
-    """Returns a longer copy of a column, filled up with `fill`."""
-    # Zeroed pages come from the system untouched; only what must differ from zero is written.
-    out = np.zeros((capacity, *column.shape[1:]), column.dtype)
-    out[: len(column)] = column
-    if fill:
-        out[len(column) :] = fill
-    return cast(Column, out)
 
 
 def _table_size(keys: int) -> int:

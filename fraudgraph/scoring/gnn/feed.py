@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType
+from fraudgraph.graph.columns import grown
 from fraudgraph.graph.hot import GraphChange, HotGraph, Idents
-from fraudgraph.graph.interning import grown
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.types import F64, I8, I32, I64, U8, Bool, Int

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from fraudgraph.graph.interning import grown
+from fraudgraph.graph.columns import grown, roomy
 from fraudgraph.graph.types import F64, I32, I64, Bool
 from fraudgraph.scoring.gnn.model import F32, NetworkSchema, NetworkWeights
 
@@ -206,9 +206,9 @@ def new_model(weights: NetworkWeights, pull_degree: int) -> Model:
 
 def _aligned(lines: int) -> F32:
     """Returns zeroed lines that are lines of the processor's cache."""
-    room = np.zeros((lines + 1) * LINE, np.float32)
+    room = roomy(((lines + 1) * LINE,), np.float32)
     skip = (-room.ctypes.data % 64) // 4
-    return room[skip : skip + lines * LINE]
+    return (room if room.base is None else room.base)[skip : skip + lines * LINE]
 
 
 def _views(memory: F32, links: I32) -> dict[str, Any]:
@@ -224,15 +224,18 @@ def _views(memory: F32, links: I32) -> dict[str, Any]:
 def new_state(schema: NetworkSchema, *, nodes: int = 1024, links: int = 1024) -> State:
     """Returns an empty cache with room for so many nodes and links to begin with."""
     pitch = pitch_of(schema.width)
+    features = max(len(kind.bands) for kind in schema.kinds)
+    place = roomy((nodes,), np.int32)
+    place[:] = -1
     return State(
-        **_views(_aligned(nodes + links // 2 * pitch // LINE), np.zeros((4 * links, LINK_COLUMNS), np.int32)),
-        place=np.full(nodes, -1, np.int32),
-        features=np.zeros((nodes, max(len(kind.bands) for kind in schema.kinds)), np.int32),
+        **_views(_aligned(nodes + links // 2 * pitch // LINE), roomy((4 * links, LINK_COLUMNS), np.int32)),
+        place=place,
+        features=roomy((nodes, features), np.int32),
         link_free=np.full(64, -1, np.int32),
         line_free=np.full(64, -1, np.int32),
-        dirty=np.empty(nodes, np.int32),
-        touched=np.empty(nodes, np.int32),
-        logit=np.empty(nodes, np.float32),
+        dirty=roomy((nodes,), np.int32),
+        touched=roomy((nodes,), np.int32),
+        logit=roomy((nodes,), np.float32),
         scratch=np.zeros((5, pitch), np.float32),
         picks=np.zeros(pitch + 1, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
@@ -255,8 +258,11 @@ def grow(state: State, lines: int, links: int) -> State:
     """Returns a cache with room for so many lines and halves of links, each half as large again if at all."""
     memory, halves = state.memory, state.links
     if lines * LINE > len(memory):
-        memory = _aligned(max(lines, len(memory) // LINE * 3 // 2))
-        memory[: len(state.memory)] = state.memory
+        wanted = max(lines, len(memory) // LINE * 3 // 2)
+        memory = grown(memory, wanted * LINE)
+        if memory.ctypes.data % 64:  # it moved
+            memory = _aligned(wanted)
+            memory[: len(state.memory)] = state.memory
     if links > len(halves):
         halves = grown(halves, max(links, len(halves) * 3 // 2))
     return state._replace(**_views(memory, halves))
