@@ -287,7 +287,7 @@ class Truth:
         return {
             **self._who(group),
             "transfers": sum(t.count for t in inside),
-            "amount": _largest(amounts),
+            "amount": min(((minor, c) for c, minor in amounts.items()), key=lambda x: (-x[0], x[1])),
             "first": min(t.first_ms for t in inside),
             "last": max(t.last_ms for t in inside),
         }
