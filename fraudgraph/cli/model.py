@@ -66,6 +66,8 @@ def list_(
                         "name": name,
                         "folder": str(path),
                         "shipped": path.parent == library.shipped,
+                        "kind": None if manifest is None else manifest.kind,
+                        "event_head": None if manifest is None else manifest.event_head is not None,
                         "usable": not why,
                         "why_not": why,
                         "digest": None if manifest is None else manifest.digest,
@@ -77,12 +79,12 @@ def list_(
         )
         return
     print_table(
-        [Column("name"), Column("in force"), Column("network"), Column("saw until (UTC)"), Column("", folds=True)],
+        [Column("name"), Column("in force"), Column("model"), Column("saw until (UTC)"), Column("", folds=True)],
         [
             [
                 name,
                 "yes" if name == in_force else "",
-                "?" if manifest is None else f"{manifest.schema.layers} x {manifest.schema.width}",
+                "?" if manifest is None else _model(manifest),
                 "?" if manifest is None else minute(manifest.training.cut_ms),
                 f"cannot be used: {why}" if why else ("shipped" if path.parent == library.shipped else str(path)),
             ]
@@ -197,12 +199,11 @@ def rollback(
 
 def _promote(settings: Settings, name: str, *, author: str | None, wait: bool, format: ResultFormat) -> None:
     from fraudgraph.cases.promotion import write_promotion
-    from fraudgraph.scoring.gnn.features import FEATURES_HASH
+    from fraudgraph.scoring.fitting import require_fit
     from fraudgraph.scoring.serving import STRUCTURAL
 
     if name != STRUCTURAL:
-        bundle = _library(settings)(name)
-        bundle.manifest.require(features_hash=FEATURES_HASH, policy_hash=settings.links.hash)
+        require_fit(_library(settings)(name).manifest, settings.links.hash)
     recorded = give_command(settings, *write_promotion(name), author=author, wait=wait)
     say(recorded, {"in_force": name}, f"{name} is in force", format)
 
@@ -216,16 +217,25 @@ def _library(settings: Settings) -> BundleLibrary:
 def _look(path: Path, settings: Settings) -> tuple[Manifest | None, str]:
     """Returns what a bundle says of itself, and why it cannot be used; "" where it can."""
     from fraudgraph.scoring.bundle import read_bundle, read_manifest
-    from fraudgraph.scoring.gnn.features import FEATURES_HASH
+    from fraudgraph.scoring.fitting import require_fit
 
     manifest = None
     try:
         manifest = read_manifest(path)
-        manifest.require(features_hash=FEATURES_HASH, policy_hash=settings.links.hash)
+        require_fit(manifest, settings.links.hash)
         read_bundle(path)
     except FraudgraphError as error:
         return manifest, error.what
     return manifest, ""
+
+
+def _model(manifest: Manifest) -> str:
+    """Returns what scores accounts, in a few words."""
+    schema, trees = manifest.schema, manifest.trees
+    network = "" if schema is None else f"network {schema.layers} x {schema.width}"
+    if trees is None:
+        return network
+    return f"{trees.rounds} trees ({trees.features})" + (f", {network}" if network else "")
 
 
 def _promotions(settings: Settings) -> list[AuditRow]:

@@ -1,4 +1,4 @@
-"""`fraudgraph score`: what the network says of an account and why, and what an event would do if it came now."""
+"""`fraudgraph score`: what the model in force says of an account and why, and what an event would do if it came now."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def user(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Says how likely an account takes part in organised fraud, by the network in force.
+    """Says how likely an account takes part in organised fraud, by the model in force.
 
     The store's graph is read into memory first: about half a minute for a million accounts.
     """
@@ -70,7 +70,7 @@ def user(
     live, known = engine.serving.live, engine.graph.user_table.id_of.get(user_id)
     if live is None:
         raise ConfigurationError(
-            "no network is in force, and structure alone scores rings, not accounts",
+            "no bundle is in force, and structure alone scores rings, not accounts",
             do="Give --set model.bundle=default, or another of `fraudgraph model list`.",
         )
     if known is None:
@@ -158,7 +158,8 @@ def _print_reasons(told: Explanation, reader: StoreReader) -> None:
         for part in told.parts[:SHOWN_PARTS]
         if abs(part.log_odds) >= _NOTHING
     ]
-    typer.echo("\nwhat each does, taken away alone, in log-odds (+0.7 doubles the odds):")
+    how = "adds, beside an average account" if told.adds_up else "does, taken away alone"
+    typer.echo(f"\nwhat each {how}, in log-odds (+0.7 doubles the odds):")
     print_table((Column("log-odds", right=True), Column("what", folds=True)), rows)
     if told.left_out:
         typer.echo(f"{told.left_out} older links were not looked at")

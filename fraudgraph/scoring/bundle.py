@@ -1,7 +1,8 @@
-"""A model on disk: weights as safetensors, all else as JSON, a card for people. Nothing is ever unpickled.
+"""A model on disk: weights as safetensors, trees as XGBoost's UBJSON, all else as JSON, a card for people. Nothing is
+ever unpickled.
 
-`bundle.json` holds the SHA-256 of `weights.safetensors`: neither can be exchanged without the other. The hash guards
-against accidents and mixtures, not against somebody who may write both.
+`bundle.json` holds the SHA-256 of each other file: none can be exchanged without it. The hash guards against accidents
+and mixtures, not against somebody who may write both.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from safetensors.numpy import load, save
 
 from fraudgraph.errors import ConfigurationError, DependencyError
 from fraudgraph.scoring.card import card_of
-from fraudgraph.scoring.gnn.model import NetworkWeights
+from fraudgraph.scoring.gnn.model import NetworkSchema, NetworkWeights
 from fraudgraph.scoring.manifest import Manifest
+from fraudgraph.scoring.trees import BoostedTrees
 
 MANIFEST_FILE: Final = "bundle.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
+TREES_FILE: Final = "trees.ubj"
+EVENTS_FILE: Final = "event-head.ubj"
 CARD_FILE: Final = "card.md"
 
 _ARRAYS: Final = ("encoder", "relation", "own", "bias", "head", "head_x")
@@ -34,25 +38,54 @@ _HEAD_BIAS: Final = "head_bias"
 class Bundle:
     """A model: what it says of itself, and its numbers.
 
+    Attributes:
+        network: weights; None for trees that read no embeddings.
+        trees: over accounts, where the bundle's kind is that; event_trees: over orders, where it has an event head.
+
     Raises:
-        ConfigurationError: the numbers are of another network than the manifest's, or one of them is not finite.
+        ConfigurationError: the numbers are of another model than the manifest's, or one of them is not finite.
     """
 
     manifest: Manifest
-    weights: NetworkWeights
+    network: NetworkWeights | None = None
+    trees: BoostedTrees | None = None
+    event_trees: BoostedTrees | None = None
 
     def __post_init__(self) -> None:
-        if self.weights.schema != self.manifest.schema:
+        said = self.manifest
+        if (None if self.network is None else self.network.schema) != said.schema:
             raise ConfigurationError(
-                f"the weights of {self.manifest.name!r} are of another network than the manifest says",
+                f"the weights of {said.name!r} are of another network than the manifest says",
                 do="Train it again: fraudgraph train.",
             )
-        arrays = [getattr(self.weights, name) for name in _ARRAYS]
-        if not all(np.isfinite(array).all() for array in (*arrays, self.weights.head_bias)):
+        told = (
+            said.kind == "network" or (said.trees is not None and said.trees.features == "d"),
+            said.trees,
+            said.event_head,
+        )
+        held = (self.network is not None, self.trees, self.event_trees)
+        if [bool(each) for each in told] != [bool(each) for each in held]:
             raise ConfigurationError(
-                f"the bundle {self.manifest.name!r} has weights that are not finite",
+                f"the bundle {said.name!r} lacks a part that its manifest names, or has one more",
+                do="Copy the whole folder again, or train it again: fraudgraph train.",
+            )
+        arrays = [] if self.network is None else [getattr(self.network, name) for name in (*_ARRAYS, _HEAD_BIAS)]
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise ConfigurationError(
+                f"the bundle {said.name!r} has weights that are not finite",
                 do="Train it again, with a smaller learning rate where the loss was not finite either.",
             )
+
+    @property
+    def weights(self) -> NetworkWeights:
+        """The network's weights.
+
+        Raises:
+            ConfigurationError: there is no network in it.
+        """
+        if self.network is None:
+            raise ConfigurationError(f"there is no network in the bundle {self.name!r}", do="Name one with a network.")
+        return self.network
 
     @property
     def name(self) -> str:
@@ -61,7 +94,7 @@ class Bundle:
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> Bundle:
-    """Writes a bundle into its own folder, whole or not at all, and returns it with the hash of its weights.
+    """Writes a bundle into its own folder, whole or not at all, and returns it with the hashes of its files.
 
     A bundle that is there already is replaced.
 
@@ -71,18 +104,21 @@ def write_bundle(bundle: Bundle, folder: Path) -> Bundle:
     """
     if folder.exists() and not (folder / MANIFEST_FILE).exists():
         raise ConfigurationError(f"{folder} is there and is no bundle", do="Name another folder.")
-    weights = save(
-        {
-            **{name: getattr(bundle.weights, name) for name in _ARRAYS},
-            _HEAD_BIAS: np.array([bundle.weights.head_bias], np.float64),
-        }
+    files, said = _files(bundle), bundle.manifest
+    digest = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    said = replace(
+        said,
+        weights_sha256=digest.get(WEIGHTS_FILE, ""),
+        trees=said.trees and replace(said.trees, sha256=digest[TREES_FILE]),
+        event_head=said.event_head and replace(said.event_head, sha256=digest[EVENTS_FILE]),
     )
-    written = replace(bundle, manifest=replace(bundle.manifest, weights_sha256=hashlib.sha256(weights).hexdigest()))
+    written = replace(bundle, manifest=said)
     part = folder.with_name(f".{folder.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        (part / WEIGHTS_FILE).write_bytes(weights)
+        for name, data in files.items():
+            (part / name).write_bytes(data)
         (part / CARD_FILE).write_text(card_of(written.manifest), encoding="utf-8")
         document = msgspec.json.format(msgspec.json.encode(written.manifest), indent=1)
         (part / MANIFEST_FILE).write_bytes(document + b"\n")
@@ -122,26 +158,53 @@ def read_bundle(folder: Path) -> Bundle:
         ConfigurationError: it is not there, not of this version, damaged, changed, or not finite.
     """
     manifest = read_manifest(folder)
+    schema, trees, head = manifest.schema, manifest.trees, manifest.event_head
+    return Bundle(
+        manifest,
+        None if schema is None else _read_weights(folder, manifest, schema),
+        None if trees is None else BoostedTrees(_bytes_of(folder, TREES_FILE, trees.sha256), trees.columns),
+        None if head is None else BoostedTrees(_bytes_of(folder, EVENTS_FILE, head.sha256), head.columns),
+    )
+
+
+def _files(bundle: Bundle) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    if bundle.network is not None:
+        files[WEIGHTS_FILE] = save(
+            {
+                **{name: getattr(bundle.network, name) for name in _ARRAYS},
+                _HEAD_BIAS: np.array([bundle.network.head_bias], np.float64),
+            }
+        )
+    if bundle.trees is not None:
+        files[TREES_FILE] = bundle.trees.data
+    if bundle.event_trees is not None:
+        files[EVENTS_FILE] = bundle.event_trees.data
+    return files
+
+
+def _bytes_of(folder: Path, name: str, sha256: str) -> bytes:
     try:
-        data = (folder / WEIGHTS_FILE).read_bytes()
+        data = (folder / name).read_bytes()
     except OSError as error:
         raise ConfigurationError(
-            f"{WEIGHTS_FILE} of {folder} cannot be read ({error.strerror})", do="Copy the whole folder again."
+            f"{name} of {folder} cannot be read ({error.strerror})", do="Copy the whole folder again."
         ) from error
-    if hashlib.sha256(data).hexdigest() != manifest.weights_sha256:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise ConfigurationError(
-            f"{WEIGHTS_FILE} of {folder} is not the file that {MANIFEST_FILE} was written with",
+            f"{name} of {folder} is not the file that {MANIFEST_FILE} was written with",
             do="Copy the whole folder again from where it came, or train the bundle again.",
         )
+    return data
+
+
+def _read_weights(folder: Path, manifest: Manifest, schema: NetworkSchema) -> NetworkWeights:
     try:
-        arrays = load(data)
-        weights = NetworkWeights(
-            schema=manifest.schema,
-            head_bias=float(arrays[_HEAD_BIAS].item()),
-            **{name: arrays[name] for name in _ARRAYS},
+        arrays = load(_bytes_of(folder, WEIGHTS_FILE, manifest.weights_sha256))
+        return NetworkWeights(
+            schema=schema, head_bias=float(arrays[_HEAD_BIAS].item()), **{name: arrays[name] for name in _ARRAYS}
         )
     except (SafetensorError, KeyError, ValueError) as error:
         raise ConfigurationError(
             f"{WEIGHTS_FILE} of {folder} holds no network ({error})", do="Train the bundle again."
         ) from error
-    return Bundle(manifest, weights)

@@ -12,13 +12,13 @@ from fraudgraph.scoring.user_calibration import PlattLine
 
 def card_of(manifest: Manifest) -> str:
     """Returns the card as Markdown."""
-    schema, training = manifest.schema, manifest.training
+    training = manifest.training
     cut = datetime.fromtimestamp(training.cut_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     lines = [
         f"# {manifest.name}",
         "",
-        f"A GraphSAGE over the typed graph, {schema.layers} layers of width {schema.width}: the probability that an"
-        " account takes part in organised fraud, and with the structural evidence the probability of a ring.",
+        f"{_kind(manifest)}: the probability that an account takes part in organised fraud, and with the structural"
+        " evidence the probability of a ring.",
         "",
         f"Trained on {training.data}; {training.positives:,} of {training.users:,} accounts that the loss was taken"
         f" over were positive. It saw nothing after {cut}, labels included.",
@@ -40,6 +40,7 @@ def card_of(manifest: Manifest) -> str:
             f" {value:+.3f} x {name}" for name, value in zip(RING_SUMMARIES, manifest.ring_head.summaries, strict=True)
         ),
         "",
+        *_event_head(manifest),
         "## Made from",
         "",
         *_table(
@@ -49,7 +50,7 @@ def card_of(manifest: Manifest) -> str:
                 ("features", f"`{manifest.features_hash}`"),
                 ("link policy", f"`{manifest.policy_hash}`, version {manifest.policy_version}"),
                 ("code", manifest.code_version),
-                ("weights, SHA-256", f"`{manifest.weights_sha256}`"),
+                *_hashes(manifest),
                 *((f"seeds, {name}", _span(seeds)) for name, seeds in training.seeds.items()),
                 *((name, str(value)) for name, value in training.settings.items()),
             ],
@@ -57,6 +58,44 @@ def card_of(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _kind(manifest: Manifest) -> str:
+    schema, trees = manifest.schema, manifest.trees
+    network = (
+        "" if schema is None else f"GraphSAGE over the typed graph, {schema.layers} layers of width {schema.width}"
+    )
+    if trees is None:
+        return f"A {network}"
+    reads = f", the last ones the embedding by a {network}" if network else ""
+    return f"{trees.rounds} boosted trees over {len(trees.columns)} columns (set {trees.features}){reads}"
+
+
+def _event_head(manifest: Manifest) -> list[str]:
+    head = manifest.event_head
+    if head is None:
+        return []
+    return [
+        "## How it reads one order",
+        "",
+        f"{head.rounds} boosted trees over {len(head.columns)} columns, the account's log-odds among them:"
+        f" the probability that the order is fraud. Trained on {head.data}; {head.positives:,} of {head.orders:,}"
+        " orders were positive.",
+        "",
+    ]
+
+
+def _hashes(manifest: Manifest) -> list[tuple[str, str]]:
+    rows = []
+    if manifest.weights_sha256:
+        rows.append(("weights, SHA-256", f"`{manifest.weights_sha256}`"))
+    if manifest.trees is not None:
+        rows.append(("columns of the trees", f"`{manifest.trees.columns_hash}`"))
+        rows.append(("trees, SHA-256", f"`{manifest.trees.sha256}`"))
+    if manifest.event_head is not None:
+        rows.append(("columns of the event head", f"`{manifest.event_head.columns_hash}`"))
+        rows.append(("event head, SHA-256", f"`{manifest.event_head.sha256}`"))
+    return rows
 
 
 def _metrics(metrics: Sequence[Metric]) -> list[str]:

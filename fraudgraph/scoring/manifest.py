@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ from fraudgraph.scoring.user_calibration import UserCalibration
 
 FORMAT: Final = 1
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_LATER: Final[Mapping[str, object]] = {"kind": "network", "trees": None, "event_head": None}
+"""Fields that bundles of before have not: at these values they are no part of a digest, which a store remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,45 @@ class TrainingNote:
 
 
 @dataclass(frozen=True, slots=True)
+class TreesNote:
+    """What trees over accounts were fitted on.
+
+    Attributes:
+        features: the set of columns, `a` to `d`; columns: their names, in order, those of a network's embedding among
+            them.
+        columns_hash: of their definition in the code (`scoring.trees_columns`).
+        rounds: how many trees.
+        sha256: of the file of trees, in hex.
+    """
+
+    features: Literal["a", "b", "c", "d"]
+    columns: tuple[str, ...]
+    columns_hash: str
+    rounds: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """What the trees that score one order were fitted on; as of `TreesNote` but for its own columns.
+
+    Attributes:
+        calibration: of orders' logits.
+        data, cut_ms, orders, positives: as of `TrainingNote`, of the orders that it learnt from.
+    """
+
+    columns: tuple[str, ...]
+    columns_hash: str
+    rounds: int
+    calibration: UserCalibration
+    data: str
+    cut_ms: int
+    orders: int
+    positives: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A bundle without its weights.
 
@@ -81,11 +122,14 @@ class Manifest:
         features_hash: of their definition in the code (`scoring.gnn.features`).
         policy_hash, policy_version: of the link policy under which it was trained.
         calibration: of accounts' logits; `ring_head` of rings.
-        weights_sha256: of the file of weights, in hex.
+        weights_sha256: of the file of weights, in hex; "" without a network.
+        schema: of the network; None without one.
+        kind: what scores accounts: the network, or trees, which may read a network's embeddings.
+        trees: of the trees over accounts; event_head: of those over orders; None without them.
     """
 
     name: str
-    schema: NetworkSchema
+    schema: NetworkSchema | None
     features: Mapping[str, tuple[str, ...]]
     features_hash: str
     policy_hash: str
@@ -97,6 +141,9 @@ class Manifest:
     metrics: tuple[Metric, ...] = ()
     weights_sha256: str = ""
     format: int = FORMAT
+    kind: Literal["network", "trees"] = "network"
+    trees: TreesNote | None = None
+    event_head: EventNote | None = None
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -109,14 +156,31 @@ class Manifest:
                 f"{self.name!r} is no name of a bundle",
                 do="Use up to 64 lower-case letters, digits, dots, hyphens and underscores.",
             )
+        if (self.kind == "trees") != (self.trees is not None):
+            raise ConfigurationError(
+                f"the bundle {self.name!r} is of kind {self.kind} and {'has' if self.trees else 'has no'} trees",
+                do="Train it again: fraudgraph train.",
+            )
 
     @property
     def digest(self) -> str:
         """16 hex digits that change with every number of the bundle, weights included."""
-        return hashlib.blake2b(msgspec.json.encode(self, order="sorted"), digest_size=8).hexdigest()
+        said = msgspec.to_builtins(self)
+        for name in _LATER:
+            if said[name] == _LATER[name]:
+                del said[name]
+        return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
 
-    def require(self, *, features_hash: str, policy_hash: str) -> None:
+    @property
+    def scorer(self) -> str:
+        """Name, version and bundle, as stored with every score."""
+        return f"{self.kind}-1/{self.name}"
+
+    def require(self, *, features_hash: str, policy_hash: str, columns_hash: str = "") -> None:
         """Refuses to serve where training would have computed something else.
+
+        Args:
+            columns_hash: of the trees' columns; not read where there are none.
 
         Raises:
             ConfigurationError: a hash differs; the message says which, and what to do.
@@ -125,6 +189,12 @@ class Manifest:
             raise ConfigurationError(
                 f"the bundle {self.name!r} was trained on features {self.features_hash}, this version computes"
                 f" {features_hash}",
+                do="Train it again with this version: fraudgraph train.",
+            )
+        if self.trees is not None and self.trees.columns_hash != columns_hash:
+            raise ConfigurationError(
+                f"the bundle {self.name!r} was trained on the trees' columns {self.trees.columns_hash}, this version"
+                f" computes {columns_hash}",
                 do="Train it again with this version: fraudgraph train.",
             )
         if self.policy_hash != policy_hash:

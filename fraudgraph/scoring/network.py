@@ -1,4 +1,4 @@
-"""The scorer with a network: the structural evidence, and what the network adds to it."""
+"""The scorer with a model of accounts: the structural evidence, and what the network or the trees add to it."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ _SURE: float = 1e-12
 class NetworkScorer:
     """A `RingScorer` that adds a bundle's ring head to another scorer, whose fitted state it carries.
 
-    The reason `network` is the whole difference, in log-odds, that the head makes: so the contributions and the other
-    scorer's intercept still add up to the log-odds of the probability.
+    The reason `network`, or `trees`, is the whole difference that the head makes, in log-odds: so the contributions
+    and the other scorer's intercept still add up to the log-odds of the probability.
     """
 
-    def __init__(self, structural: RingScorer, head: RingHead, bundle: str) -> None:
+    def __init__(self, structural: RingScorer, head: RingHead, bundle: str, kind: str = NETWORK) -> None:
         self.structural = structural
         self._head = head
         self._bundle = bundle
+        self._kind = kind
 
     @property
     def name(self) -> str:
         """Name, version and bundle."""
-        return f"network-1/{self._bundle}"
+        return f"{self._kind}-1/{self._bundle}"
 
     def score(self, features: F64, network: F64 | None = None) -> RingScores:
         """Returns calibrated probabilities of `[r, len(RING_FEATURES)]` features.
@@ -53,7 +54,7 @@ class NetworkScorer:
         return RingScores(
             1.0 / (1.0 + np.exp(-log_odds)),
             np.column_stack((scores.contributions, log_odds - before)),
-            (*scores.reasons, NETWORK),
+            (*scores.reasons, self._kind),
         )
 
     def wants(self, candidates: int) -> bool:

@@ -6,6 +6,9 @@ too: it has one user less, and the account one device less. Parts do not add up 
 alone.
 
 What is put back differs from what was there by less than the drift of any other operation (`gnn.means`).
+
+Trees tell by column what each adds to the account's log-odds, beside an average account (`scoring.trees`): those parts
+do add up.
 """
 
 from __future__ import annotations
@@ -33,6 +36,9 @@ from fraudgraph.scoring.gnn.features import (
 from fraudgraph.scoring.gnn.feed import family_of, hub_limits
 from fraudgraph.scoring.gnn.kernels import MUTE, PUT, REMOVE, UNMUTE
 from fraudgraph.scoring.gnn.live import LiveNetwork
+from fraudgraph.scoring.live_model import LiveModel
+from fraudgraph.scoring.trees_live import LiveTrees
+from fraudgraph.scoring.user_calibration import PlattLine
 
 MOST_LINKS: Final = 64
 """Links that are looked at, the latest ones: an account with more is told by these as well."""
@@ -46,7 +52,8 @@ class Part:
         kind: of the identifier; USER for a transfer or referral, and for what the account did itself.
         other: pseudonym of the identifier, or user id of the other account; "" for a feature.
         name: of the feature, else the family of the link (`device`, `transfer`).
-        value: band of the feature, or of the other end how many users the identifier has; 0 for an account.
+        value: band of the feature, or of the other end how many users the identifier has; 0 for an account. Of trees,
+            the column's value, rounded.
         log_odds: with it, less without it; positive for riskier.
     """
 
@@ -64,11 +71,13 @@ class Explanation:
     Attributes:
         log_odds: calibrated, of the account.
         left_out: links that were not looked at (`MOST_LINKS`).
+        adds_up: each part is what it adds, and not what taking it away alone would change.
     """
 
     log_odds: float
     parts: tuple[Part, ...]
     left_out: int
+    adds_up: bool = False
 
     @property
     def probability(self) -> float:
@@ -76,8 +85,10 @@ class Explanation:
         return float(1.0 / (1.0 + np.exp(-self.log_odds)))
 
 
-def explain_user(live: LiveNetwork, graph: HotGraph, user: int, as_of_ms: int) -> Explanation:
+def explain_user(live: LiveModel, graph: HotGraph, user: int, as_of_ms: int) -> Explanation:
     """Returns the score of a user as of a moment, and what each link and feature does to it."""
+    if isinstance(live, LiveTrees):
+        return _explain_by_trees(live, graph, user, as_of_ms)
     asked = _Asked(live, graph, user, as_of_ms)
     slots, pairs = _slots_of(graph, user), _pairs_of(graph, user)
     looked_at = slots[:MOST_LINKS]
@@ -89,6 +100,21 @@ def explain_user(live: LiveNetwork, graph: HotGraph, user: int, as_of_ms: int) -
     ]
     told = sorted((part for part in parts if part.log_odds), key=lambda part: (-abs(part.log_odds), part.name))
     return Explanation(asked.whole, tuple(told), max(0, len(slots) + len(pairs) - MOST_LINKS))
+
+
+def _explain_by_trees(live: LiveTrees, graph: HotGraph, user: int, as_of_ms: int) -> Explanation:
+    one = np.array([user], np.int32)
+    row, calibration = live.columns(graph, one, as_of_ms), live.bundle.manifest.calibration
+    # Along knots there is no one slope: there the parts are in log-odds before the calibration.
+    slope = calibration.slope if isinstance(calibration, PlattLine) else 1.0
+    adds = live.trees.contributions(row)[0] * slope
+    parts = [
+        Part(EntityKind.USER, "", name, round(float(value)), float(added))
+        for name, value, added in zip(live.trees.columns, row[0], adds, strict=True)
+        if added
+    ]
+    told = sorted(parts, key=lambda part: (-abs(part.log_odds), part.name))
+    return Explanation(float(live.log_odds(graph, one, as_of_ms)[0]), tuple(told), 0, adds_up=True)
 
 
 class _Asked:

@@ -15,9 +15,9 @@ from fraudgraph.events.rejected import Rejected
 from fraudgraph.graph.hot import GraphChange, HotGraph
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.fitting import require_fit
 from fraudgraph.scoring.gnn.engine import PULL_DEGREE
-from fraudgraph.scoring.gnn.features import FEATURES_HASH
-from fraudgraph.scoring.gnn.live import LiveNetwork
+from fraudgraph.scoring.live_model import LiveModel, live_model
 from fraudgraph.scoring.network import NetworkScorer
 from fraudgraph.scoring.port import RingScorer, RingScores
 
@@ -120,7 +120,7 @@ class Serving:
     ) -> None:
         self.structural = scorer
         self.scorer = scorer
-        self.live: LiveNetwork | None = None
+        self.live: LiveModel | None = None
         self.shadow_figures = ShadowFigures()
         self._library = library
         self._line, self._pull_degree = line, pull_degree
@@ -128,7 +128,7 @@ class Serving:
         self._promoted: str | None = None
         self._keys: tuple[str, ...] = ()
         self._bundle, self._shadow_bundle = bundle, shadow
-        self._shadow: LiveNetwork | None = None
+        self._shadow: LiveModel | None = None
         self._start(graph)
 
     @property
@@ -139,14 +139,14 @@ class Serving:
     def _start(self, graph: HotGraph) -> None:
         self._put_in_force(self._bundle, graph)
         shadow = self._shadow_bundle
-        self._shadow = None if shadow is None else LiveNetwork(shadow, graph, self._pull_degree)
+        self._shadow = None if shadow is None else live_model(shadow, graph, self._pull_degree)
 
     def _put_in_force(self, bundle: Bundle | None, graph: HotGraph) -> None:
         if bundle is None:
             self.live, self.scorer = None, self.structural
         else:
-            self.live = LiveNetwork(bundle, graph, self._pull_degree)
-            self.scorer = NetworkScorer(self.structural, bundle.manifest.ring_head, bundle.name)
+            self.live = live_model(bundle, graph, self._pull_degree)
+            self.scorer = scorer_of(self.structural, bundle)
 
     def restore(self, state: bytes | None, graph: HotGraph) -> None:
         """Takes up a stored state, and builds the networks over a graph that was restored.
@@ -222,7 +222,7 @@ class Serving:
         try:
             found = self._find(bundle)
             if found is not None:
-                found.manifest.require(features_hash=FEATURES_HASH, policy_hash=self._policy_hash)
+                require_fit(found.manifest, self._policy_hash)
         except ConfigurationError as error:
             raise Rejected(RejectReason.INVALID_FIELD, f"promote: {error.what}") from error
 
@@ -242,14 +242,18 @@ class Serving:
 
     def _count_shadow(self, graph: HotGraph, features: F64, members: I32, starts: I64, in_force: F64) -> None:
         assert self._shadow is not None
-        head = self._shadow.bundle.manifest.ring_head
-        scorer = NetworkScorer(self.structural, head, self._shadow.bundle.name)
+        scorer = scorer_of(self.structural, self._shadow.bundle)
         other = scorer.score(features, self._shadow.of_rings(graph, members, starts)[1]).probability
         difference, figures = np.abs(other - in_force), self.shadow_figures
         figures.rings += len(difference)
         figures.sum_difference += float(difference.sum())
         figures.max_difference = max(figures.max_difference, float(difference.max(initial=0.0)))
         figures.crossed += int(np.count_nonzero((other >= self._line) != (in_force >= self._line)))
+
+
+def scorer_of(structural: RingScorer, bundle: Bundle) -> NetworkScorer:
+    """Returns the scorer of rings that adds a bundle's ring head to another."""
+    return NetworkScorer(structural, bundle.manifest.ring_head, bundle.name, bundle.manifest.kind)
 
 
 def _digest(bundle: Bundle | None) -> str:

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 
 from fraudgraph.events.kinds import IDENTIFIER_KINDS
-from fraudgraph.graph.hot import HotGraph
-from fraudgraph.graph.types import I32, I64
+from fraudgraph.graph.hot import GraphChange, HotGraph
+from fraudgraph.graph.types import I32, I64, Bool
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH, LINK_STEP_MS
 from fraudgraph.scoring.gnn.feed import hub_limits
 from fraudgraph.scoring.gnn.model import F32
@@ -33,7 +33,7 @@ from fraudgraph.scoring.trees_kernels import (
     fill_own,
     fill_shared,
 )
-from fraudgraph.scoring.trees_near import SCALE, Marks, fill_near, new_marks, reserve_marks
+from fraudgraph.scoring.trees_near import SCALE, Marks, concerned, fill_near, new_marks, reserve_marks
 
 FeatureSet: TypeAlias = Literal["a", "b", "c", "d"]
 
@@ -126,14 +126,12 @@ class ColumnReader:
             as_of_ms: the moment of reading, one for all or one for each `[n]`; not before a user's last event.
         """
         moments = np.ascontiguousarray(np.broadcast_to(np.asarray(as_of_ms, np.int64), len(users)))
-        view = View(
-            graph.users, graph.links, graph.idents, graph.orders, graph.transfers.columns, hub_limits(graph.policy)
-        )
+        view = view_of(graph)
         own = np.zeros((len(users), OWN_COLUMNS), np.float32)
         fill_own(view, users, moments, own)
         if features == "a":
             return own
-        self._marks = reserve_marks(self._marks, len(graph.users.first_ms), len(graph.idents.kind))
+        self._reserve(graph)
         shared = np.zeros((len(users), SHARED_COLUMNS), np.float32)
         fill_shared(view, self._marks, users, moments, shared)
         if features == "b":
@@ -141,3 +139,21 @@ class ColumnReader:
         near = np.zeros((len(users), 3 * len(_BANDS)), np.int64)
         fill_near(view, self._marks, users, near)
         return np.hstack((own, shared, (near / SCALE).astype(np.float32)))
+
+    def concerned(self, graph: HotGraph, muted: Bool, change: GraphChange) -> I32:
+        """Returns members of rings whose columns may have moved by a change of the graph (`trees_near.concerned`)."""
+        self._reserve(graph)
+        return concerned(view_of(graph), self._marks, muted, change)
+
+    def _reserve(self, graph: HotGraph) -> None:
+        self._marks = reserve_marks(self._marks, len(graph.users.first_ms), len(graph.idents.kind))
+
+
+def view_of(graph: HotGraph) -> View:
+    """Returns a graph's columns for the kernels."""
+    return View(graph.users, graph.links, graph.idents, graph.orders, graph.transfers.columns, hub_limits(graph.policy))
+
+
+def hubs_of(graph: HotGraph) -> Bool:
+    """Returns which identifiers link nobody, `[idents]`."""
+    return (graph.idents.degree > hub_limits(graph.policy)[graph.idents.kind]) | graph.idents.benign

@@ -93,7 +93,7 @@ def fill_own(view: View, ids: I32, as_of_ms: I64, out: F32) -> None:
             went_through = status & _APPROVED != 0 or status & _FAILED == 0
             placed += 1
             refunded += orders.refunded_minor[slot]
-            most = max(most, amount)
+            most = max(most, np.int64(amount))
             if went_through:
                 spent += amount
             for w in range(len(_WINDOWS)):
@@ -105,7 +105,7 @@ def fill_own(view: View, ids: I32, as_of_ms: I64, out: F32) -> None:
         row[14] = spent
         row[15] = most
         row[16] = spent / max(1, placed)
-        row[17] = refunded / max(1, spent)
+        row[17] = refunded / max(spent, np.int64(1))
         for w in range(len(_WINDOWS)):
             row[21 + w] = spent_in[w]
         slot = users.links[user]
@@ -180,7 +180,7 @@ def _step(view: View, marks: Marks, user: Int) -> I32:
         if 1 < idents.degree[ident] <= NARROW_USERS and not is_hub(view, ident):
             other = idents.links[ident]
             while other >= 0:
-                who = links.user[other]
+                who: Int = links.user[other]
                 if marks.user[who] != marks.state[0]:
                     marks.user[who] = marks.state[0]
                     met.append(who)
@@ -201,7 +201,7 @@ def money_partners(view: View, marks: Marks, user: Int) -> I32:
     found = [np.int32(0) for _ in range(0)]
     slot = view.users.transfers_out[user]
     while slot >= 0:
-        who = view.transfers.receiver[slot]
+        who: Int = view.transfers.receiver[slot]
         if marks.user[who] != marks.state[0]:
             marks.user[who] = marks.state[0]
             found.append(who)

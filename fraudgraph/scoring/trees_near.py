@@ -136,7 +136,8 @@ def _users_around(view: View, marks: Marks, ids: I32) -> I32:
 
 @njit(cache=True)
 def _mean_of_users(view: View, marks: Marks, ident: Int, values: I64, out: I64) -> None:
-    latest, total = np.int64(-1), np.int64(0)
+    latest: Int = np.int64(-1)
+    total = np.int64(0)
     slot = view.idents.links[ident]
     while slot >= 0:
         latest = max(latest, view.links.last_ms[slot] // _STEP)
@@ -156,7 +157,8 @@ def _mean_of_users(view: View, marks: Marks, ident: Int, values: I64, out: I64) 
 
 @njit(cache=True)
 def _mean_of_idents(view: View, marks: Marks, user: Int, values: I64, out: I64) -> None:
-    latest, total = np.int64(-1), np.int64(0)
+    latest: Int = np.int64(-1)
+    total = np.int64(0)
     slot = view.users.links[user]
     while slot >= 0:
         if marks.ident_row[view.links.ident[slot]] >= 0:

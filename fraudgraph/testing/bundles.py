@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
 from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH, network_schema
 from fraudgraph.scoring.gnn.model import NetworkWeights
-from fraudgraph.scoring.manifest import Manifest, TrainingNote
+from fraudgraph.scoring.manifest import Manifest, TrainingNote, TreesNote
 from fraudgraph.scoring.ring_head import RingHead
+from fraudgraph.scoring.trees import BoostedTrees, xgboost_module
+from fraudgraph.scoring.trees_columns import COLUMNS_HASH, FeatureSet, names_of
+from fraudgraph.scoring.trees_embedding import embedding_names
 from fraudgraph.scoring.user_calibration import PlattLine
 
 
@@ -37,3 +45,31 @@ def random_bundle(
         code_version="test",
     )
     return Bundle(manifest, NetworkWeights.random(schema, seed))
+
+
+def random_trees(columns: tuple[str, ...], seed: int, rounds: int = 30) -> BoostedTrees:
+    """Returns trees that ask many columns for small whole numbers, and say nothing true."""
+    rng = np.random.default_rng(seed)
+    rows = (2.0 ** rng.uniform(-4, 4, (800, len(columns)))).astype(np.float32)
+    truth = np.log(rows) @ rng.normal(size=len(columns)) > 0
+    xgboost = xgboost_module()
+    data = xgboost.DMatrix(rows, truth, feature_names=list(columns), nthread=1)
+    parameters: dict[str, Any] = {"objective": "binary:logistic", "max_depth": 5, "eta": 0.3, "nthread": 1}
+    booster = xgboost.train({**parameters, "colsample_bynode": 0.3, "seed": seed}, data, num_boost_round=rounds)
+    return BoostedTrees(bytes(booster.save_raw(raw_format="ubj")), columns)
+
+
+def random_trees_bundle(
+    policy: LinkPolicy, seed: int, *, features: FeatureSet = "c", name: str = "trees-1", width: int = 8
+) -> Bundle:
+    """Returns a bundle of trees; those on (d) read the network of `random_bundle`."""
+    network = random_bundle(policy, seed, name=name, width=width)
+    of_network = embedding_names(width) if features == "d" else ()
+    columns = (*names_of(features), *of_network)
+    manifest = replace(
+        network.manifest,
+        kind="trees",
+        schema=network.manifest.schema if features == "d" else None,
+        trees=TreesNote(features, columns, COLUMNS_HASH, 30),
+    )
+    return Bundle(manifest, network.network if features == "d" else None, random_trees(columns, seed))

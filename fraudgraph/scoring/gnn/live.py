@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -72,10 +73,7 @@ class LiveNetwork:
         Args:
             members: user ids of `r` rings, one ring after the other; starts: `[r + 1]`.
         """
-        if not len(members):
-            return np.empty(0), summarise(np.empty(0), starts)
-        log_odds = self.log_odds(graph, members, reading_times(graph.users.last_ms[members], starts))
-        return log_odds, np.round(summarise(log_odds, starts), SUMMARY_DECIMALS)
+        return read_rings(self.log_odds, graph, members, starts)
 
     def drift(self, graph: HotGraph, most: int) -> float:
         """Returns the largest error of the cached means of at most so many users, evenly chosen (`sums`)."""
@@ -85,3 +83,13 @@ class LiveNetwork:
     def figures(self) -> Figures:
         """Returns what the network holds, in numbers."""
         return self.network.figures()
+
+
+def read_rings(
+    log_odds_of: Callable[[HotGraph, I32, I64], F64], graph: HotGraph, members: I32, starts: I64
+) -> tuple[F64, F64]:
+    """Returns what `LiveNetwork.of_rings` does, of any model that knows log-odds of users as of moments."""
+    if not len(members):
+        return np.empty(0), summarise(np.empty(0), starts)
+    log_odds = log_odds_of(graph, members, reading_times(graph.users.last_ms[members], starts))
+    return log_odds, np.round(summarise(log_odds, starts), SUMMARY_DECIMALS)
