@@ -12,6 +12,7 @@ from fraudgraph.app.production import open_kafka
 from fraudgraph.app.reports import draw_ring, render_report
 from fraudgraph.app.rotation import Rotation, finish_rotation, rotate_key
 from fraudgraph.app.stores import open_reader
+from fraudgraph.app.training_data import stored_events
 
 __all__ = [
     "Ingest",
@@ -42,4 +43,5 @@ __all__ = [
     "restore",
     "restored_engine",
     "rotate_key",
+    "stored_events",
 ]

@@ -66,7 +66,9 @@ def stored_events(
         positions = {name: position for name, position in state.positions.items() if name != COMMANDS}
         labels = tuple(state.labels)
     if not positions:
-        raise UsageError("the store has read no events yet", do="Ingest first, or give the events themselves as --data.")
+        raise UsageError(
+            "the store has read no events yet", do="Ingest first, or give the events themselves as --data."
+        )
     others = sorted(name.partition("#")[0] for name in positions if not name.startswith(_FILE))
     if others:
         raise ConfigurationError(

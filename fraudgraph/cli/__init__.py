@@ -13,6 +13,7 @@ from fraudgraph.cli import (
     alerts,
     ask,
     audit,
+    audit_leakage,
     backtest,
     config,
     constraints,
@@ -132,6 +133,11 @@ app.add_typer(constraints.commands, name="constraints")
 app.add_typer(rules.commands, name="rules")
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
+app.command(
+    "audit-leakage",
+    short_help="Looks for leaks in a training table.",
+    epilog="Example: fraudgraph audit-leakage --data events/ --table features.parquet",
+)(audit_leakage.audit_leakage)
 app.add_typer(audit.commands, name="audit")
 app.command("forget", epilog="Example: fraudgraph forget u1001 --reason asked-for --store sqlite:///shop.db")(
     forget.forget

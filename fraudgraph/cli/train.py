@@ -17,7 +17,19 @@ from fraudgraph.cli.progress import Show, progress_bar
 from fraudgraph.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
+    from fraudgraph.events.decoder import Decoder
     from fraudgraph.scoring.bundle import Bundle
+    from fraudgraph.settings import Settings
+    from training.replay import Events
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="PATH|URL", help="Events with labels: a file, a folder, or a store's URL."),
+]
+SourcesOption = Annotated[
+    list[Path] | None,
+    typer.Option("--sources", metavar="PATH", help="Files that the store of --data was filled from; may be repeated."),
+]
 
 
 def train(
@@ -25,10 +37,8 @@ def train(
         Path | None,
         typer.Option("--config", metavar="FILE", help="The training (TOML); configs/training/gnn.toml explains it."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="PATH", help="Events with labels or chargebacks: a file, or a folder of them."),
-    ] = None,
+    data: DataOption = None,
+    sources: SourcesOption = None,
     worlds: Annotated[bool, typer.Option("--worlds", help="Trains on simulated worlds instead.")] = False,
     out: Annotated[
         Path | None,
@@ -44,17 +54,17 @@ def train(
     """Trains the network and writes a bundle.
 
     Events are replayed through the engine itself, so that training sees what serving computes. Labels count from when
-    they arrived. What was stopped goes on from its checkpoint when called again.
+    they arrived. A store holds no past: of one, what it was filled from is read again, and its investigators' labels
+    are added. What was stopped goes on from its checkpoint when called again.
     """
-    from fraudgraph.app import make_decoder, make_engine
-    from fraudgraph.events.keys import KeyRing
+    from fraudgraph.app import make_engine
 
     if (data is None) == (not worlds):
         raise UsageError("there is nothing to train on, or too much", do="Give --data PATH or --worlds, one of them.")
     if device not in ("cpu", "cuda"):
         raise UsageError(f"--device {device!r} is not known", do="Give cpu or cuda.")
-    settings = effective_settings(None, shop, overrides).settings
-    training = _training()
+    settings = effective_settings(store_url(data), shop, overrides).settings
+    training = training_module("training.gnn.command")
     plan = training.recipe_of(config, device)
     folder = out or Path(settings.model.folder) / plan.name
     if folder.name != plan.name:
@@ -69,21 +79,48 @@ def train(
             stack.close()  # one bar at a time
             return stack.enter_context(progress_bar(title))
 
+        events, decoder = (None, None) if data is None else events_of(settings, data, sources)
         bundle: Bundle = training.train_bundle(
             plan,
-            data,
+            events,
             folder,
             progress=progress,
             say=note,
             make_engine=partial(make_engine, settings),
-            decoder=make_decoder(settings, KeyRing(bytes(32), bytes(32))),  # pseudonyms that nobody keeps
+            decoder=decoder,
         )
     note(f"wrote {folder}: {bundle.name}, {bundle.manifest.digest}")
     note(f"next: fraudgraph model show {bundle.name}; fraudgraph model promote {bundle.name} --store sqlite:///shop.db")
 
 
-def _training() -> Any:
-    """Returns the module that trains, which needs PyTorch.
+def store_url(data: str | None) -> str | None:
+    """Returns the store that --data names; None where it names files."""
+    return data if data is not None and "://" in data else None
+
+
+def events_of(settings: Settings, data: str, sources: list[Path] | None) -> tuple[Events, Decoder]:
+    """Returns the events behind --data, and what decodes them.
+
+    Args:
+        settings: with the store's URL where `data` is one.
+
+    Raises:
+        UsageError: --sources without a store.
+        ConfigurationError, DependencyError: the events of a store cannot be read again; the message says why.
+    """
+    from fraudgraph.app import make_decoder, stored_events
+    from fraudgraph.events.keys import KeyRing
+
+    if store_url(data) is not None:
+        stored = stored_events(settings, sources or [])
+        return import_module("training.replay").EventSource(stored.read, stored.labels), stored.decoder
+    if sources:
+        raise UsageError("--sources goes with a store", do="Give --data sqlite:///shop.db, or leave --sources out.")
+    return Path(data), make_decoder(settings, KeyRing(bytes(32), bytes(32)))  # pseudonyms that nobody keeps
+
+
+def training_module(name: str) -> Any:
+    """Returns a module that trains, which needs PyTorch.
 
     Raises:
         DependencyError: PyTorch is not installed.
@@ -91,7 +128,7 @@ def _training() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # PyTorch Geometric's use of PyTorch, when imported
-            return import_module("training.gnn.command")
+            return import_module(name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("torch", "torch_geometric"):
             raise
