@@ -14,6 +14,7 @@ from fraudgraph.committer import Committed, Committer
 from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
+from fraudgraph.rings.rule_hits import Mode
 from fraudgraph.scoring.serving import ModelFigures
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import CommitDelta
@@ -56,6 +57,7 @@ class Totals:
         users, largest_users: accounts in all and in the largest component, uncut; as of the end, or of the last of
             every `LOOK_EVERY` commits.
         model: what is in force, in numbers, as of the same moment; None before the first look.
+        rules: living rings by (rule, mode) that it holds of, as of the same moment.
     """
 
     commits: int = 0
@@ -71,6 +73,7 @@ class Totals:
     users: int = 0
     largest_users: int = 0
     model: ModelFigures | None = None
+    rules: Counter[tuple[str, Mode]] = field(default_factory=Counter)
 
     @property
     def largest_share(self) -> float:
@@ -235,6 +238,9 @@ class Daemon:
     def _look(self, totals: Totals) -> None:
         totals.largest_users, totals.users = self._engine.largest_component()
         totals.model = self._engine.serving.figures(self._engine.graph)
+        rules = self._engine.rulebook.rules.rules
+        totals.rules = Counter({(rule.name, rule.mode): 0 for rule in rules})
+        totals.rules.update(self._engine.records.rule_rings())
 
     def _await(self, commit: Future[Committed]) -> None:
         while not wait_for([commit], timeout=BEAT_S).done:

@@ -63,6 +63,9 @@ class Metrics:
             registry=into,
         )
         self.model = ModelMetrics(into)
+        self.rules = Gauge(
+            "fraudgraph_rule_rings", "Living rings that a rule of the shop's holds of.", ["rule", "mode"], registry=into
+        )
         self.undelivered = Gauge(
             "fraudgraph_alerts_undelivered", "Alerts that wait for their delivery.", ["sink"], registry=into
         )
@@ -97,6 +100,12 @@ class Metrics:
         """Asks whether the daemon is (live, ready) whenever metrics are read."""
         self.live.set_function(lambda: float(health()[0]))
         self.ready.set_function(lambda: float(health()[1]))
+
+    def set_rules(self, rings: Mapping[tuple[str, str], int]) -> None:
+        """Sets the rings by (rule, mode); what is not among them is no rule any more."""
+        self.rules.clear()
+        for (rule, mode), count in rings.items():
+            self.rules.labels(rule, mode).set(count)
 
     def set_lags(self, lags: Mapping[tuple[str, str], int]) -> None:
         """Sets the lag by (topic, partition)."""

@@ -24,7 +24,7 @@ from fraudgraph.rings.rule_hits import AccountCondition, Group, Mode, Operator, 
 from fraudgraph.rules.features import ACCOUNT_FEATURES, ACCOUNTS, FEATURES, Feature, Unit
 
 MAX_RULES: Final = 200
-MAX_BYTES: Final = 48_000
+MAX_BYTES: Final = 40_000
 """Of a rule set as JSON: it travels as one command of the journal, which has 64 KiB."""
 GROUPS: Final[tuple[Group, ...]] = ("all", "any", "none")
 
