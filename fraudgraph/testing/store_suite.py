@@ -44,6 +44,7 @@ from fraudgraph.testing.store_journal import (
     small_shop,
 )
 from fraudgraph.testing.store_outbox import StoreOutbox
+from fraudgraph.testing.store_rotation import StoreRotation
 
 
 def _any_journal(test: Callable[[Any, Any], None]) -> Callable[[Any], None]:
@@ -61,7 +62,7 @@ def _any_journal(test: Callable[[Any, Any], None]) -> Callable[[Any], None]:
     return run
 
 
-class StoreSuite(StoreCases, StoreOutbox):
+class StoreSuite(StoreCases, StoreOutbox, StoreRotation):
     """Tests of the store port; `make_store` and `reopen` are the adapter's."""
 
     policy: ClassVar[LinkPolicy] = LinkPolicy(kinds=LinkPolicy().kinds | {"ip": KindPolicy(0.30, 2, 30)})
