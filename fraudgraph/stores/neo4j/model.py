@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from typing import Final, LiteralString
+from collections.abc import Mapping
+from typing import Any, Final, LiteralString
 
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType
 
@@ -40,7 +41,7 @@ orders, transfers and all that is counted) begin at `space << 40`. In space 0 th
 def for_identifiers(template: LiteralString) -> dict[EntityKind, LiteralString]:
     """Returns a statement for each kind of identifier: Cypher takes no label or type as a parameter.
 
-    This and its two siblings are the only places where text goes into a statement: at import, from the names above.
+    This and its siblings are the only places where text goes into a statement: at import, from the names above.
     """
     return {kind: template.replace("LABEL", LABELS[kind]).replace("USES", USES[kind]) for kind in IDENTIFIER_KINDS}
 
@@ -53,6 +54,11 @@ def for_sends(template: LiteralString) -> dict[EventType, LiteralString]:
 def for_entities(user: LiteralString, identifier: LiteralString) -> dict[EntityKind, LiteralString]:
     """Returns a statement for each kind of entity; users have one of their own, for their key is no pseudonym."""
     return {EntityKind.USER: user, **for_identifiers(identifier)}
+
+
+def at_once(statements: Mapping[Any, LiteralString]) -> LiteralString:
+    """Returns statements of several kinds, each with the same columns, as one."""
+    return "\nUNION ALL\n".join(statements.values())
 
 
 class Space:

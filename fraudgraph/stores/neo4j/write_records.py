@@ -110,21 +110,32 @@ _DEAD_LETTERS_OLD: Final = """
     MATCH (d:DeadLetter)
     WHERE d.number >= $first AND d.number < $end AND d.recorded_ms < $before_ms
     DELETE d"""
-_POSITION: Final = """
-    UNWIND $rows AS row
-    MERGE (p:Partition {space: $space, name: row[0]})
-    SET p.position = row[1]"""
-_CLOCK: Final = """
-    UNWIND $rows AS row
-    MERGE (p:Partition {space: $space, name: row[0]})
-    SET p.clock_ms = row[1]"""
-_SEEN_OLD: Final = """
-    MATCH (s:Seen)
-    WHERE s.number >= $first AND s.number < $end AND s.latest_ms < $watermark_ms
-    DELETE s"""
-_SEEN: Final = "CREATE (s:Seen {number: $number, latest_ms: $latest_ms, keys: $keys, ts_ms: $ts_ms})"
-_SCORER: Final = "MERGE (s:Scorer {space: $space}) SET s.state = $state"
-_STATE: Final = """
+# One way to the server for all that every commit says.
+_PROGRESS: Final = """
+    CALL () {
+        UNWIND $positions AS row
+        MERGE (p:Partition {space: $space, name: row[0]})
+        SET p.position = row[1]
+    }
+    CALL () {
+        UNWIND $clocks_ms AS row
+        MERGE (p:Partition {space: $space, name: row[0]})
+        SET p.clock_ms = row[1]
+    }
+    CALL () {
+        MATCH (s:Seen)
+        WHERE s.number >= $first AND s.number < $end AND s.latest_ms < $watermark_ms
+        DELETE s
+    }
+    CALL () {
+        UNWIND $seen AS row
+        CREATE (:Seen {number: row[0], latest_ms: row[1], keys: row[2], ts_ms: row[3]})
+    }
+    CALL () {
+        UNWIND $scorer AS state
+        MERGE (s:Scorer {space: $space})
+        SET s.state = state
+    }
     MATCH (s:State {space: $space})
     SET s.commit_no = $commit, s.token = $token, s.watermark_ms = $watermark_ms, s.steps = $steps,
         s.labels = $labels, s.dead_letters = $dead_letters, s.at_work_until_ms = timestamp() + $lease_ms,
@@ -268,22 +279,17 @@ def write_progress(tx: ManagedTransaction, space: Space, delta: CommitDelta, sta
         for place, letter in enumerate(delta.dead_letters, start=1)
     ]
     write_letters(tx, [letter_properties(letter, delta.recorded_ms, space.first) for letter in letters])
-    run(tx, _POSITION, sorted(map(list, delta.positions.items())), space=space.number)
-    run(tx, _CLOCK, sorted(map(list, delta.clocks_ms.items())), space=space.number)
-    tx.run(_SEEN_OLD, space.bounds, watermark_ms=delta.watermark_ms).consume()
+    seen: list[list[Any]] = []
     if delta.seen_keys:
-        tx.run(
-            _SEEN,
-            number=space.first + delta.commit,
-            latest_ms=max(delta.seen_ts_ms),
-            keys=b"".join(delta.seen_keys),
-            ts_ms=np.asarray(delta.seen_ts_ms, SEEN_TIMES).tobytes(),
-        ).consume()
-    if delta.scorer_state is not None:
-        tx.run(_SCORER, space=space.number, state=delta.scorer_state).consume()
+        times = np.asarray(delta.seen_ts_ms, SEEN_TIMES)
+        seen.append([space.first + delta.commit, max(delta.seen_ts_ms), b"".join(delta.seen_keys), times.tobytes()])
     tx.run(
-        _STATE,
-        space=space.number,
+        _PROGRESS,
+        space.bounds,
+        positions=sorted(map(list, delta.positions.items())),
+        clocks_ms=sorted(map(list, delta.clocks_ms.items())),
+        seen=seen,
+        scorer=[] if delta.scorer_state is None else [delta.scorer_state],
         commit=delta.commit,
         token=token,
         watermark_ms=delta.watermark_ms,
