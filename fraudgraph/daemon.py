@@ -15,6 +15,7 @@ from fraudgraph.engine import Engine, Outcome
 from fraudgraph.events.batch import DecodedBatch
 from fraudgraph.events.decoder import Decoder
 from fraudgraph.rings.rule_hits import Mode
+from fraudgraph.scoring.drift import DriftReport
 from fraudgraph.scoring.serving import ModelFigures
 from fraudgraph.stores.local_snapshot import LocalSnapshot, SnapshotKey
 from fraudgraph.stores.port import CommitDelta
@@ -58,6 +59,7 @@ class Totals:
             every `LOOK_EVERY` commits.
         model: what is in force, in numbers, as of the same moment; None before the first look.
         rules: living rings by (rule, mode) that it holds of, as of the same moment.
+        drift: what the model sees against its reference, as of the same moment; None where nobody asks.
     """
 
     commits: int = 0
@@ -74,6 +76,7 @@ class Totals:
     largest_users: int = 0
     model: ModelFigures | None = None
     rules: Counter[tuple[str, Mode]] = field(default_factory=Counter)
+    drift: DriftReport | None = None
 
     @property
     def largest_share(self) -> float:
@@ -148,7 +151,9 @@ class Daemon:
         retention: DeadLetterRetention | None = None,
         observer: Observer | None = None,
         followers: Sequence[Follower] = (),
+        drift: Callable[[], DriftReport] | None = None,
     ) -> None:
+        self._drift = drift
         self._stream = stream
         self._decoder = decoder
         self._engine = engine
@@ -241,6 +246,8 @@ class Daemon:
         rules = self._engine.rulebook.rules.rules
         totals.rules = Counter({(rule.name, rule.mode): 0 for rule in rules})
         totals.rules.update(self._engine.records.rule_rings())
+        if self._drift is not None:
+            totals.drift = self._drift()
 
     def _await(self, commit: Future[Committed]) -> None:
         while not wait_for([commit], timeout=BEAT_S).done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -153,6 +153,11 @@ class RingRecords:
             table = table_of_graph(self._graph, members, starts, features, money, scores)
             rules = self._rulebook.judge(table)
         return Judged(replace(judgement, scores=scores), money, rules)
+
+    def features(self, serials: Sequence[int]) -> F64:
+        """Returns the features of living rings as they are now, `[r, len(RING_FEATURES)]`; reads, and scores nobody."""
+        teams = {serial: self._register.members[serial] for serial in serials}
+        return self._measure(self._graph, self._ties.tables.limit, self._watch, *_in_a_row(teams))[0]
 
     def _due(self, moved: I32) -> dict[int, I32]:
         """Returns rings to be judged again though nothing touched them.

@@ -175,6 +175,16 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftSettings:
+    """When what a model sees counts as drifted (`scoring.drift`)."""
+
+    psi: Annotated[float, Meta(gt=0.0)] = 0.25
+    min_sample: Annotated[int, Meta(ge=20)] = 100
+    calibration: Fraction = 0.15
+    min_verdicts: Positive = 20
+
+
+@dataclass(frozen=True, slots=True)
 class CaseSettings:
     """Whose word counts; every command of one store must run under the same."""
 
@@ -214,6 +224,7 @@ class Settings:
     alerts: AlertSettings = field(default_factory=AlertSettings)
     rules: RuleSettings = field(default_factory=RuleSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    drift: DriftSettings = field(default_factory=DriftSettings)
     cases: CaseSettings = field(default_factory=CaseSettings)
     narrator: NarratorRules = field(default_factory=NarratorRules)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)

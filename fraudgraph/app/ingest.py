@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fraudgraph.events.schema import Command
     from fraudgraph.monitor.watch import Monitor
     from fraudgraph.replay import Replayed
+    from fraudgraph.scoring.drift import DriftReport
     from fraudgraph.stores.port import Store
     from fraudgraph.streams.port import Stream
 
@@ -85,6 +86,7 @@ def make_daemon(
     *,
     monitor: Monitor | None = None,
     followers: Sequence[Follower] = (),
+    drift: Callable[[], DriftReport] | None = None,
 ) -> Daemon:
     """Returns the loop; one that is watched may make its commits larger where the store is slow."""
     from fraudgraph.daemon import Daemon, Pace
@@ -108,6 +110,7 @@ def make_daemon(
         retention=DeadLetterRetention(settings.dead_letters.days, wall_ms),
         observer=monitor,
         followers=followers,
+        drift=drift,
     )
 
 

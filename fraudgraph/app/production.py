@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fraudgraph.app.drift import watch_drift
 from fraudgraph.app.engines import make_engine
 from fraudgraph.app.ingest import Ingest, make_daemon, wall_ms
 from fraudgraph.app.keys import vault_of
@@ -139,7 +140,10 @@ def _open_production(
             )
         events = MergedStream(main, CommandStream(reader, patient=True))
         followers: list[Follower] = [*couriers, *map(Narration, narration)]
-        daemon = make_daemon(settings, events, writer, committer, engine, monitor=monitor, followers=followers)
+        drift = watch_drift(settings, engine, reader)
+        daemon = make_daemon(
+            settings, events, writer, committer, engine, monitor=monitor, followers=followers, drift=drift
+        )
         yield Ingest(daemon, writer.store, writer.key_made, address)
 
 

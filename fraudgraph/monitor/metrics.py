@@ -10,9 +10,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from fraudgraph.scoring.drift import KINDS as DRIFT_KINDS
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from fraudgraph.scoring.drift import DriftReport
     from fraudgraph.scoring.serving import ModelFigures
 
 FRESHNESS_S: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
@@ -63,6 +66,7 @@ class Metrics:
             registry=into,
         )
         self.model = ModelMetrics(into)
+        self.drift = DriftMetrics(into)
         self.rules = Gauge(
             "fraudgraph_rule_rings", "Living rings that a rule of the shop's holds of.", ["rule", "mode"], registry=into
         )
@@ -147,6 +151,41 @@ class ModelMetrics:
         self._shadow_mean.set(shadow.sum_difference / max(shadow.rings, 1))
         self._shadow_max.set(shadow.max_difference)
         self._shadow_crossed.set(shadow.crossed)
+
+
+class DriftMetrics:
+    """How far what the model sees and says is from its reference."""
+
+    def __init__(self, into: CollectorRegistry) -> None:
+        self._reference = Gauge(
+            "fraudgraph_drift_reference", "1 where the model in force has a reference that fits.", registry=into
+        )
+        self._psi = Gauge(
+            "fraudgraph_drift_psi", "Largest population stability index of a kind of number.", ["kind"], registry=into
+        )
+        self._ks = Gauge(
+            "fraudgraph_drift_ks", "Largest Kolmogorov-Smirnov distance of a kind of number.", ["kind"], registry=into
+        )
+        self._over = Gauge(
+            "fraudgraph_drift_over", "Numbers of a kind over drift.psi, or months over drift.calibration.", ["kind"],
+            registry=into,
+        )
+        self._gap = Gauge(
+            "fraudgraph_drift_calibration_gap",
+            "Mean probability less what turned out fraud, of the latest month with enough verdicts.",
+            registry=into,
+        )
+
+    def set(self, report: DriftReport) -> None:
+        """Takes up what a look found."""
+        self._reference.set(not report.why_not)
+        for kind in DRIFT_KINDS:
+            psi, ks, over = report.largest(kind)
+            self._psi.labels(kind).set(psi)
+            self._ks.labels(kind).set(ks)
+            self._over.labels(kind).set(over)
+        self._over.labels("calibration").set(sum(month.over for month in report.months[-1:]))
+        self._gap.set(report.calibration_gap)
 
 
 class Freshness(Collector):

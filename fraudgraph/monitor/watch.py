@@ -97,6 +97,8 @@ class Monitor:
         into.share_alarm.set(totals.largest_share > into.largest_share_alarm)
         if totals.model is not None:
             into.model.set(totals.model)
+            if totals.drift is not None:
+                into.drift.set(totals.drift)
             into.set_rules({(rule, mode): rings for (rule, mode), rings in totals.rules.items()})
         if step.batch.broker_ms is not None and len(step.batch):
             since_s = self._clocks.monotonic_s() - committed.done_at_s
