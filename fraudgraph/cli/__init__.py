@@ -22,6 +22,7 @@ from fraudgraph.cli import (
     demo,
     doctor,
     dossier,
+    drift,
     evaluate_narrator,
     find,
     forget,
@@ -131,6 +132,7 @@ app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator -
 app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(rules.commands, name="rules")
+assert drift.model is model.commands  # its two commands stand among the model's
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
 app.command(
