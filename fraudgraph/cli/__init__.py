@@ -132,7 +132,12 @@ app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator -
 app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(rules.commands, name="rules")
-assert drift.model is model.commands  # its two commands stand among the model's
+model.commands.command("drift", epilog="Example: fraudgraph model drift --store sqlite:///shop.db --exit-code")(
+    drift.drift
+)
+model.commands.command("reference", epilog="Example: fraudgraph model reference --store sqlite:///shop.db")(
+    drift.reference
+)
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
 app.command(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fraudgraph.cli.model import Format
-from fraudgraph.cli.model import commands as model
 from fraudgraph.cli.options import FINDINGS, ConfigOption, SetOption, StoreOption, effective_settings
 from fraudgraph.cli.output import Column, note, print_json, print_table
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from fraudgraph.scoring.drift import Drifted, DriftReport
 
 
-@model.command(epilog="Example: fraudgraph model drift --store sqlite:///shop.db --exit-code")
 def drift(
     format: Annotated[Format, typer.Option("--format", help="Table for people, JSON for programs.")] = Format.TABLE,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exits with 3 where something is over its line.")] = (
@@ -46,7 +44,6 @@ def drift(
         raise typer.Exit(FINDINGS)
 
 
-@model.command(epilog="Example: fraudgraph model reference --store sqlite:///shop.db")
 def reference(store: StoreOption = None, config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Takes what a store holds now as what the model in force is used to see."""
     from fraudgraph.app.drift import take_reference
@@ -58,7 +55,9 @@ def reference(store: StoreOption = None, config: ConfigOption = None, overrides:
 
 def _print(report: DriftReport) -> None:
     if report.why_not:
-        note(f"{report.model}: {report.why_not}; next: fraudgraph model reference, once its scores are what they should be")
+        note(
+            f"{report.model}: {report.why_not}; next: fraudgraph model reference, while its scores are as they should be"
+        )
     if report.series:
         print_table(
             [

@@ -92,7 +92,8 @@ def apply(
         )
     rules = read_rules(file)
     recorded = give_command(settings, *write_rules(rules), author=author, wait=wait)
-    said: dict[str, object] = {"version": rules.version, "hash": rules.hash, "rules": [rule.name for rule in rules.rules]}
+    names = [rule.name for rule in rules.rules]
+    said: dict[str, object] = {"version": rules.version, "hash": rules.hash, "rules": names}
     say(recorded, said, f"{len(rules.rules)} rules of version {rules.version} are in force", format)
 
 
