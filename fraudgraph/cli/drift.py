@@ -55,9 +55,7 @@ def reference(store: StoreOption = None, config: ConfigOption = None, overrides:
 
 def _print(report: DriftReport) -> None:
     if report.why_not:
-        note(
-            f"{report.model}: {report.why_not}; next: fraudgraph model reference, while its scores are as they should be"
-        )
+        note(f"{report.model}: {report.why_not}; next: fraudgraph model reference, while scores are as they should be")
     if report.series:
         print_table(
             [
