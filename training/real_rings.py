@@ -220,7 +220,7 @@ def farms(folder: Path) -> Farms:
     truth = Truth(rings, len(rows))
     engine, watch = new_engine(), Watch(truth, LINE)
     before, links = set[str](), None
-    for end_ms in run(_lines(folder), engine, HOUR_MS, watch.see):
+    for end_ms in run(shop_lines(folder), engine, HOUR_MS, watch.see):
         if end_ms <= last:
             before = set(watch.called)
         elif links is None:
@@ -266,7 +266,8 @@ def _ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
-def _lines(folder: Path) -> Iterator[Line]:
+def shop_lines(folder: Path) -> Iterator[Line]:
+    """Yields the events of the e-commerce set, in order of time."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "events.jsonl"
         import_tables(load_mapping(ECOM), folder, out)

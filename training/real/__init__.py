@@ -1,0 +1,1 @@
+"""Models on the real data sets, judged by time alone."""
