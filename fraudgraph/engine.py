@@ -20,7 +20,7 @@ from fraudgraph.graph.hot import GraphChange, HotGraph, distinct
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.restore import restore_graph
 from fraudgraph.graph.rows import entity_rows, link_rows, order_rows, transfer_rows, user_rows
-from fraudgraph.graph.types import Bool
+from fraudgraph.graph.types import F64, Bool
 from fraudgraph.ring_records import RingRecords
 from fraudgraph.rings.causes import Causes
 from fraudgraph.rings.components import ComponentFinder, largest_component
@@ -32,6 +32,7 @@ from fraudgraph.rings.ties import Ties
 from fraudgraph.rules.book import RuleBook
 from fraudgraph.rules.schema import RuleSet
 from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.event_head import score_orders
 from fraudgraph.scoring.port import RingScorer
 from fraudgraph.scoring.serving import Library, Serving
 from fraudgraph.stores.port import CommitDelta, RingRow, StoredState
@@ -301,6 +302,13 @@ class Engine:
         """
         users = np.flatnonzero(self.graph.users.last_ms >= 0).astype(np.int32)
         return int(largest_component(self.ties.forest, users)), len(users)
+
+    def score(self, batch: DecodedBatch) -> F64:
+        """Returns the probability that each event is a fraudulent order, `[n]`, as of the last commit; changes nothing.
+
+        It is nan where the event is no order, and everywhere without a bundle that has an event head.
+        """
+        return score_orders(self.serving.live, self.graph, batch)
 
     def _note_start(self, batch: DecodedBatch, accepted: Bool | None, latest_ms: int | None) -> None:
         """Notes when the stream began: its earliest event after the last long silence.

@@ -34,8 +34,9 @@ class WhatIf:
 
     Attributes:
         user_id: whose event it is; `known`: whether they were there before.
-        before, after: probability that the account takes part in organised fraud, by the network; None without a
-            bundle, or before where the account is new.
+        fraud: probability that the order is fraud, by the event head; None where it is no order, or without one.
+        before, after: probability that the account takes part in organised fraud, by the model in force; None without
+            a bundle, or before where the account is new.
         ring_before, ring_after: the ring that the account is in after the event; where it is in none, the most
             suspicious one that it shares an identifier with. None where there is no such ring then.
         joins: whether the account is a member of it after the event.
@@ -44,6 +45,7 @@ class WhatIf:
 
     user_id: str
     known: bool
+    fraud: float | None
     before: float | None
     after: float | None
     ring_before: RingRow | None
@@ -76,6 +78,7 @@ def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
             f"{len(around.users):,} accounts decide about this event, more than {MOST_USERS:,}",
             do="Ingest it, and look at the ring then.",
         )
+    fraud = float(engine.score(batch)[0])
     scratch = _copy(engine, around, core)
     known = name in scratch.graph.user_table.id_of
     before = _probability(scratch, name, at_ms) if known else None
@@ -86,6 +89,7 @@ def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
     return WhatIf(
         user_id=name,
         known=known,
+        fraud=None if np.isnan(fraud) else fraud,
         before=before,
         after=_probability(scratch, name, at_ms),
         ring_before=engine.rows.get(serial),

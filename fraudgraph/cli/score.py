@@ -119,6 +119,7 @@ def event(
             document: dict[str, object] = {
                 "user_id": told.user_id,
                 "known": told.known,
+                "order_fraud": _rounded(told.fraud),
                 "probability_before": _rounded(told.before),
                 "probability": _rounded(told.after),
                 "bundle": None if live is None else live.bundle.name,
@@ -132,6 +133,8 @@ def event(
 
 def _print_event(told: WhatIf, reader: StoreReader) -> None:
     name = _plain(told.user_id)
+    if told.fraud is not None:
+        typer.echo(f"this order: {told.fraud:.1%} likely to be fraud")
     if told.after is not None:
         before = "new" if told.before is None else f"{told.before:.1%} before"
         typer.echo(f"{name}: {told.after:.1%} likely to take part in organised fraud with this event ({before})")

@@ -176,11 +176,11 @@ class Manifest:
         """Name, version and bundle, as stored with every score."""
         return f"{self.kind}-1/{self.name}"
 
-    def require(self, *, features_hash: str, policy_hash: str, columns_hash: str = "") -> None:
+    def require(self, *, features_hash: str, policy_hash: str, columns_hash: str = "", events_hash: str = "") -> None:
         """Refuses to serve where training would have computed something else.
 
         Args:
-            columns_hash: of the trees' columns; not read where there are none.
+            columns_hash, events_hash: of the columns of trees over accounts and orders; not read where there are none.
 
         Raises:
             ConfigurationError: a hash differs; the message says which, and what to do.
@@ -191,12 +191,16 @@ class Manifest:
                 f" {features_hash}",
                 do="Train it again with this version: fraudgraph train.",
             )
-        if self.trees is not None and self.trees.columns_hash != columns_hash:
-            raise ConfigurationError(
-                f"the bundle {self.name!r} was trained on the trees' columns {self.trees.columns_hash}, this version"
-                f" computes {columns_hash}",
-                do="Train it again with this version: fraudgraph train.",
-            )
+        for what, note, computed in (
+            ("the trees", self.trees, columns_hash),
+            ("the event trees", self.event_head, events_hash),
+        ):
+            if note is not None and note.columns_hash != computed:
+                raise ConfigurationError(
+                    f"{what} of the bundle {self.name!r} were trained on columns {note.columns_hash}, this version"
+                    f" computes {computed}",
+                    do="Train it again with this version: fraudgraph train.",
+                )
         if self.policy_hash != policy_hash:
             raise ConfigurationError(
                 f"the bundle {self.name!r} was trained under link policy {self.policy_hash} (version"

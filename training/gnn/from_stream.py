@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.manifest import Metric
 from fraudgraph.scoring.ring_head import RING_SUMMARIES, RingHead
+from training.event_heads import head_on_stream
 from training.gnn.dataset import Slice
 from training.gnn.measure import Bool
 from training.gnn.recipe import Logits, Progress, Recipe, bundle_of, calibrate, head_of
-from training.gnn.train import train, user_logits
 from training.labels import POSITIVE, UNKNOWN
+from training.learner import learn
 from training.prepared import components_of, prepare, targets_of
 from training.replay import Events
 from training.ring_figures import resamples
@@ -66,17 +66,17 @@ def train_on_stream(
         say=say,
     )
     fit, stop, last = ready.fit, ready.stop, ready.last
-    trained = train(recipe.network, fit, [stop], folder=checkpoint, show=progress("training the network"))
-    logits = partial(user_logits, trained.model)
+    fitted = learn(recipe, fit, [stop], progress=progress, say=say, folder=checkpoint)
+    logits = fitted.logits
     if not (targets_of(last).target == POSITIVE).any():
         raise UsageError("no account of the last slice is positive", do="Give a longer stream, or more labels in it.")
     calibration = calibrate(logits, [last], recipe.calibration)
     last.is_ring = _reported(last)
     enough = int(last.is_ring.sum()) >= MIN_RINGS
     head = head_of(logits, calibration, [last]) if enough else RingHead(0.0, 1.0, (0.0,) * len(RING_SUMMARIES))
-    return bundle_of(
+    bundle = bundle_of(
         recipe,
-        trained,
+        fitted,
         calibration,
         head,
         fit=fit,
@@ -85,8 +85,11 @@ def train_on_stream(
         data_hash=ready.survey.digest,
         seeds={},
         caution=CAUTION if enough else (*CAUTION, *NO_HEAD),
-        metrics=[_precision(logits, last, recipe.name)],
+        metrics=[_precision(logits, last, f"{fitted.kind}-1/{recipe.name}")],
         policy=engine.policy,
+    )
+    return head_on_stream(
+        recipe, bundle, ready, data, make_engine=make_engine, decoder=decoder, progress=progress, say=say
     )
 
 
@@ -101,7 +104,7 @@ def _reported(piece: Slice) -> Bool:
     return np.array(out, np.bool_)
 
 
-def _precision(logits: Logits, piece: Slice, name: str) -> Metric:
+def _precision(logits: Logits, piece: Slice, model: str) -> Metric:
     """Returns the average precision on the last slice; resampled are components, whose accounts depend."""
     from sklearn.metrics import average_precision_score
 
@@ -117,4 +120,4 @@ def _precision(logits: Logits, piece: Slice, name: str) -> Metric:
     drawn = resamples(int(component.max()) + 1)[:200]
     low, high = np.nanquantile([figure(weights) for weights in drawn], (0.025, 0.975))
     value = figure(np.ones(int(component.max()) + 1))
-    return Metric("later time", "user", "average precision", f"network-1/{name}", value, float(low), float(high))
+    return Metric("later time", "user", "average precision", model, value, float(low), float(high))

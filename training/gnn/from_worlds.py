@@ -13,6 +13,7 @@ import numpy as np
 
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import Bundle
+from training.event_heads import head_on_worlds
 from training.gnn.dataset import Slice, Stream
 from training.gnn.measure import figures, metrics
 from training.gnn.recipe import (
@@ -28,9 +29,9 @@ from training.gnn.recipe import (
     structural,
     teaching,
 )
-from training.gnn.train import train, user_logits
 from training.gnn.worlds import Draw, draw, draw_shop, replay_world
 from training.labels import maturity_ms
+from training.learner import learn
 
 CAUTION = (
     "It has seen simulated worlds only, by the same hands as the detector: on a real stream it may be worth nothing.",
@@ -56,18 +57,15 @@ def train_on_worlds(
     draws = draws_of(recipe.worlds)
     streams = replay_roles(recipe, ROLES, progress)
     fit = teaching(streams["fit"])
-    trained = train(
-        recipe.network, fit, teaching(streams["stop"]), folder=checkpoint, show=progress("training the network")
-    )
-    say(f"kept epoch {trained.epoch}, average precision {trained.stop_precision:.3f} on the stopping worlds")
-    logits = partial(user_logits, trained.model)
+    fitted = learn(recipe, fit, teaching(streams["stop"]), progress=progress, say=say, folder=checkpoint)
+    logits = fitted.logits
     calibration = calibrate(logits, teaching(streams["calibrate"]), recipe.calibration)
     head = head_of(logits, calibration, slices_of(streams["rings"]))
-    models = {STRUCTURAL_NAME: structural, f"network-1/{recipe.name}": saying(logits, calibration, head)}
+    models = {STRUCTURAL_NAME: structural, f"{fitted.kind}-1/{recipe.name}": saying(logits, calibration, head)}
     found = figures([said_by(models, stream.slices) for stream in streams["check"]])
-    return bundle_of(
+    bundle = bundle_of(
         recipe,
-        trained,
+        fitted,
         calibration,
         head,
         fit=fit,
@@ -79,6 +77,8 @@ def train_on_worlds(
         metrics=metrics(found, "simulated, held out"),
         policy=LinkPolicy(),
     )
+    matures_ms = maturity_of(streams["fit"], draws["fit"])
+    return head_on_worlds(recipe, bundle, draws["stop"], draws["calibrate"], matures_ms, progress=progress, say=say)
 
 
 def draws_of(plan: WorldPlan) -> dict[str, list[Draw]]:
@@ -91,7 +91,7 @@ def replay_roles(recipe: Recipe, roles: Sequence[str], progress: Progress) -> di
     """Returns the streams of some roles, `fit` among them, with targets where accounts are learnt from."""
     draws = draws_of(recipe.worlds)
     streams = {role: replay_all(draws[role], role, recipe.worlds.workers, progress) for role in roles}
-    mature_ms = _maturity_ms(streams["fit"], draws["fit"])
+    mature_ms = maturity_of(streams["fit"], draws["fit"])
     for role in roles:
         for stream in streams[role] if role not in SHOPS else ():
             stream.aim(recipe.horizon_ms, mature_ms, keep_known=recipe.labels.keep_known)
@@ -128,7 +128,7 @@ def hash_of(draws: Iterable[Draw]) -> str:
     return digest.hexdigest()
 
 
-def _maturity_ms(streams: Sequence[Stream], draws: Sequence[Draw]) -> int:
+def maturity_of(streams: Sequence[Stream], draws: Sequence[Draw]) -> int:
     """Returns the median over worlds of how long reports take."""
     each = [
         maturity_ms(stream.labels.labels.values(), drawn.spec.end_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,15 +19,19 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH
-from fraudgraph.scoring.manifest import NAME, Manifest, Metric, TrainingNote
+from fraudgraph.scoring.gnn.model import NetworkWeights
+from fraudgraph.scoring.manifest import NAME, Manifest, Metric, TrainingNote, TreesNote
 from fraudgraph.scoring.ring_head import RingHead
 from fraudgraph.scoring.structural import StructuralScorer
+from fraudgraph.scoring.trees import BoostedTrees
 from fraudgraph.scoring.user_calibration import UserCalibration
 from training.gnn.dataset import Slice, Stream
 from training.gnn.heads import fit_ring_head, fit_user_calibration, ring_columns
 from training.gnn.measure import OUTSIDE_RINGS, Said
-from training.gnn.train import Show, TrainConfig, Trained
+from training.gnn.train import Show, TrainConfig
 from training.labels import POSITIVE, UNKNOWN
+from training.trees.models import TreeSettings
+from training.trees.orders import EventSettings
 
 Seeds = Annotated[tuple[int, Annotated[int, Meta(ge=1)]], Meta(description="First seed, and how many from it on.")]
 Progress = Callable[[str], Show]
@@ -90,11 +95,18 @@ class WorldPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A training: `configs/training/gnn.toml` explains each part."""
+    """A training: `configs/training/gnn.toml` and `trees.toml` explain each part.
+
+    Attributes:
+        trees: where they are given, trees are trained and not a network.
+        event_head: where it is given, the bundle scores single orders too.
+    """
 
     name: str = "network"
     calibration: Literal["platt", "isotonic"] = "platt"
     network: TrainConfig = msgspec.field(default_factory=TrainConfig)
+    trees: TreeSettings | None = None
+    event_head: EventSettings | None = None
     labels: LabelPlan = msgspec.field(default_factory=LabelPlan)
     worlds: WorldPlan = msgspec.field(default_factory=WorldPlan)
 
@@ -141,6 +153,29 @@ def teaching(streams: Sequence[Stream]) -> list[Slice]:
 
 Logits = Callable[[Slice], tuple[F64, F64]]
 """Of a slice's accounts as of the cut, and of its rings' members as of each ring's last event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What scores accounts, fitted, with all that its bundle holds of it.
+
+    Attributes:
+        network: weights; None where none are read.
+        trees: with their note; None for a network.
+        seed: that it was fitted with; settings: all else that is worth a line in its card.
+    """
+
+    logits: Logits
+    seed: int
+    settings: Mapping[str, str | int | float | bool]
+    network: NetworkWeights | None = None
+    trees: BoostedTrees | None = None
+    trees_note: TreesNote | None = None
+
+    @property
+    def kind(self) -> Literal["network", "trees"]:
+        """The bundle's kind."""
+        return "network" if self.trees is None else "trees"
 
 
 def calibrate(logits: Logits, slices: Sequence[Slice], kind: Literal["platt", "isotonic"]) -> UserCalibration:
@@ -196,7 +231,7 @@ def by_ring(piece: Slice, rings: F64) -> F64:
 
 def bundle_of(
     recipe: Recipe,
-    trained: Trained,
+    fitted: Fitted,
     calibration: UserCalibration,
     head: RingHead,
     *,
@@ -208,23 +243,17 @@ def bundle_of(
     metrics: Sequence[Metric],
     policy: LinkPolicy,
 ) -> Bundle:
-    """Returns the bundle of a trained network."""
+    """Returns the bundle of what was fitted."""
     targets = [piece.targets for piece in fit if piece.targets is not None]
-    network = recipe.network
     note = TrainingNote(
         data=data,
         data_hash=data_hash,
         cut_ms=max(piece.cut.label_cut_ms for piece in fit),
-        seeds={**seeds, "network": (network.seed,)},
+        seeds={**seeds, fitted.kind: (fitted.seed,)},
         settings={
-            "epochs": trained.epoch,
-            "average precision when stopped": round(trained.stop_precision, 4),
+            **fitted.settings,
             "horizon_days": recipe.labels.horizon_days,
             "keep_known": recipe.labels.keep_known,
-            **{
-                name: getattr(network, name)
-                for name in ("half_life_days", "rate", "weight_decay", "positive_share", "link_dropout")
-            },
         },
         users=sum(int((each.target != UNKNOWN).sum()) for each in targets),
         positives=sum(int((each.target == POSITIVE).sum()) for each in targets),
@@ -232,7 +261,7 @@ def bundle_of(
     )
     manifest = Manifest(
         name=recipe.name,
-        schema=network.schema,
+        schema=None if fitted.network is None else fitted.network.schema,
         features={kind: tuple(bands) for kind, bands in FEATURES.items()},
         features_hash=FEATURES_HASH,
         policy_hash=policy.hash,
@@ -242,5 +271,7 @@ def bundle_of(
         training=note,
         code_version=fraudgraph.__version__,
         metrics=tuple(metrics),
+        kind=fitted.kind,
+        trees=fitted.trees_note,
     )
-    return Bundle(manifest, trained.model.export())
+    return Bundle(manifest, fitted.network, fitted.trees)

@@ -85,7 +85,7 @@ def replay_world(drawn: Draw, number: int) -> Stream:
     """
     world = simulate(drawn.spec)
     engine = Engine(LinkPolicy(), EngineRules(), StructuralScorer())
-    stream = replay_slices(_lines(world, drawn), cuts_of(drawn.spec), engine, world=number)
+    stream = replay_slices(lines_of(world, drawn), cuts_of(drawn.spec), engine, world=number)
     stream.labels = labels_of(world)
     tell_truth(stream.slices, truth_of(world))
     return stream
@@ -132,7 +132,8 @@ def tell_truth(slices: Sequence[Slice], truth: Truth) -> None:
         )
 
 
-def _lines(world: World, drawn: Draw) -> Iterator[bytes]:
+def lines_of(world: World, drawn: Draw) -> Iterator[bytes]:
+    """Returns what a world's stream holds, a JSON line for each event."""
     lines = with_labels(world) if drawn.labelled else events_of(world)
     if drawn.reports == THIN:
         return thin_shop(lines)

@@ -10,8 +10,9 @@ import numpy as np
 from fraudgraph.graph.hot import GraphChange, HotGraph
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.fitting import require_fit
 from fraudgraph.scoring.gnn.engine import PULL_DEGREE, Figures, IncrementalNetwork
-from fraudgraph.scoring.gnn.features import FEATURES_HASH, head_features
+from fraudgraph.scoring.gnn.features import head_features
 from fraudgraph.scoring.gnn.feed import NetworkFeed, hub_limits, users_of
 from fraudgraph.scoring.ring_head import reading_times, summarise
 
@@ -32,7 +33,7 @@ class LiveNetwork:
     """
 
     def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> None:
-        bundle.manifest.require(features_hash=FEATURES_HASH, policy_hash=graph.policy.hash)
+        require_fit(bundle.manifest, graph.policy.hash)
         self.bundle = bundle
         # The network goes on pulling from a node until it has fewer links than half of the limit.
         self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms, busy_from=pull_degree // 2)
