@@ -23,7 +23,6 @@ MIN_USERS = 3
 MOST_USERS = 32
 """Identifiers of more accounts are left out: beside them no ring is dense."""
 ROUNDS = 4
-_OUTSIDE = 0.0
 
 Links = dict[int, dict[int, float]]
 """Node -> neighbour -> weight; both ways. Identifiers are negative."""
@@ -84,11 +83,15 @@ class DenseBlocks:
 
     def logits(self, piece: Slice) -> tuple[F64, F64]:
         """Returns densities, of accounts `[u]` and of each ring's members `[m]`; 0 outside all blocks."""
-        users = np.full(len(piece.users), _OUTSIDE)
-        groups = self.groups(piece)
+        users = self.of_accounts(piece, self.groups(piece))
+        return users, users[piece.rings.member]
+
+    def of_accounts(self, piece: Slice, groups: Groups) -> F64:
+        """Returns the density of each account's densest block, `[u]`."""
+        users = np.zeros(len(piece.users))
         for team, density in zip(groups.teams, groups.score.tolist(), strict=True):
             users[team] = np.maximum(users[team], density)
-        return users, users[piece.rings.member]
+        return users
 
     def groups(self, piece: Slice) -> Groups:
         """Returns the blocks themselves, ranked by density."""

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudgraph.graph.types import F64, I64
-from training.evaluation.observe import Seen
+from training.evaluation.observe import NEVER, Seen
 from training.labels import NEGATIVE, POSITIVE
-
-NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +54,8 @@ def alerts(seen: Seen, model: str, a_day: int) -> Alerts:
 def money(seen: Seen, alerted: Alerts) -> tuple[F64, F64, F64] | None:
     """Returns by account, in minor units: stopped (moved after its alert), found (all of an alerted account), and all.
 
-    What moved before the first reading, or after the last, nobody could have caught: it is left out. None where no
-    losses are known.
+    Left out is what nobody could have caught: what moved before the first reading or after the last, and what an
+    account moved after it was known as fraud without any model. None where no losses are known.
     """
     if seen.losses is None:
         return None
@@ -65,6 +63,7 @@ def money(seen: Seen, alerted: Alerts) -> tuple[F64, F64, F64] | None:
     account = np.array([number.get(name, -1) for name in seen.losses.user], np.int64)
     ts_ms = seen.losses.ts_ms
     inside = (account >= 0) & (ts_ms > seen.cuts_ms[0]) & (ts_ms <= seen.cuts_ms[-1])
+    inside &= ts_ms <= seen.known_ms[account]
     account, ts_ms, minor = account[inside], ts_ms[inside], seen.losses.minor[inside].astype(np.float64)
     at_ms, names = alerted.at_ms[account], len(seen.names)
 

@@ -22,6 +22,7 @@ Bool = npt.NDArray[np.bool_]
 Model = Callable[[Slice], Said]
 """What every model is here: from a slice to log-odds of its accounts and rings. It may look at nothing later."""
 
+NEVER: Final = np.iinfo(np.int64).max
 NEW_DAYS: Final = 7.0
 _AGE: Final = HEAD_FEATURES.index("age")
 
@@ -89,6 +90,7 @@ class Seen:
         cuts_ms: of the readings. days: that each stands for.
         rows: by reading, numbers of its accounts. target: by reading, what is true of each; `UNKNOWN` is left out.
         alertable: by reading, accounts that are not known yet.
+        known_ms: `[names]` the first reading at which each was known as fraud, `NEVER` where it was not.
         said: by model and reading, log-odds of the accounts.
         calls: by model.
         segments: `[names]` by name: who belongs to it, as of the first reading that has the account.
@@ -105,6 +107,7 @@ class Seen:
     said: dict[str, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
     calls: dict[str, Calls] = field(default_factory=dict)
     segments: dict[str, Bool] = field(default_factory=dict)
+    known_ms: I64 = field(default_factory=lambda: np.empty(0, np.int64))
     component: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
@@ -121,6 +124,7 @@ def observe(models: Mapping[str, Model], stream: Observed) -> Seen:
     parts: dict[str, list[Bool]] = {name: [] for name in SEGMENTS}
     component: dict[int, int] = {}
     in_ring: set[int] = set()
+    known_ms: dict[int, int] = {}
     for at, piece in enumerate(stream.slices):
         fresh = [name for name in piece.names if name not in number_of]
         number_of.update(zip(fresh, range(len(number_of), len(number_of) + len(fresh)), strict=True))
@@ -136,6 +140,8 @@ def observe(models: Mapping[str, Model], stream: Observed) -> Seen:
         seen.rows.append(rows)
         seen.target.append(np.where(alertable, target, UNKNOWN).astype(np.int8))
         seen.alertable.append(alertable)
+        for number in rows[~alertable].tolist():
+            known_ms.setdefault(number, piece.cut.cut_ms)
         own = _Judged(piece, stream.truth, rows)
         for name, model in models.items():
             said = model(piece)
@@ -146,6 +152,7 @@ def observe(models: Mapping[str, Model], stream: Observed) -> Seen:
     everybody = np.arange(len(seen.names))
     seen.segments["shares what rings share"] = np.isin(everybody, list(in_ring))
     seen.segments["shares nothing with a ring"] = ~seen.segments["shares what rings share"]
+    seen.known_ms = np.array([known_ms.get(number, NEVER) for number in everybody.tolist()], np.int64)
     seen.component = np.array([component[number] for number in everybody.tolist()], np.int64)
     return seen
 
