@@ -9,13 +9,14 @@ import numpy as np
 from fraudgraph.durations import DAY_MS, HOUR_MS
 
 START = np.datetime64("2026-01-01T00:00:00", "ms")
-DAYS = 240
+DAYS = 200
 
 
-def small_shop(seed: int, *, people: int = 300, days: int = DAYS, every_days: int = 5) -> list[bytes]:
+def small_shop(seed: int, *, people: int = 220, days: int = DAYS, every_days: int = 5) -> list[bytes]:
     """Returns honest accounts with a device each, some in households, and every few days a gang of four, in order.
 
-    What gangs order comes back from the bank within 12 to 20 days, for one in ten within 40 to 60.
+    Every week a flat of four honest people does what gangs do, but for the chargebacks. What gangs order comes back
+    from the bank within 12 to 20 days, for one in ten within 40 to 60.
     """
     rng = np.random.default_rng([seed, 0x5A])
     rows: list[tuple[float, dict[str, str]]] = []
@@ -29,15 +30,16 @@ def small_shop(seed: int, *, people: int = 300, days: int = DAYS, every_days: in
         for visit in range(3):
             at = born + (visit + 1) * rng.uniform(1, 20) * DAY_MS
             add(at, "order", f"h{person}", device_id=device, order_id=f"h{person}-{visit}", amount="20.00")
-    for gang in range(0, days, every_days):
-        for member in range(4):
-            at, user = (gang + rng.uniform(0, 1)) * DAY_MS, f"f{gang}-{member}"
-            late = rng.uniform(40, 60) if rng.random() < 0.1 else rng.uniform(12, 20)
-            add(at, "signup", user, device_id=f"gang{gang}")
-            add(
-                at + HOUR_MS, "order", user, device_id=f"gang{gang}", order_id=user, amount=f"{rng.uniform(15, 90):.2f}"
-            )
-            add(at + late * DAY_MS, "chargeback", user, order_id=user)
+    for kind, every, device in (("f", every_days, "gang"), ("w", 7, "flat")):
+        for start in range(0, days, every):
+            for member in range(4):
+                at, user = (start + rng.uniform(0, 1)) * DAY_MS, f"{kind}{start}-{member}"
+                spent = f"{rng.uniform(15, 90):.2f}"
+                late = rng.uniform(40, 60) if rng.random() < 0.1 else rng.uniform(12, 20)
+                add(at, "signup", user, device_id=f"{device}{start}")
+                add(at + HOUR_MS, "order", user, device_id=f"{device}{start}", order_id=user, amount=spent)
+                if kind == "f":
+                    add(at + late * DAY_MS, "chargeback", user, order_id=user)
     kept = sorted((row for row in rows if row[0] < days * DAY_MS), key=lambda row: row[0])
     return [_line(number, ms, row) for number, (ms, row) in enumerate(kept)]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fraudgraph.graph.types import F64, I64, Bool
 from fraudgraph.scoring.gnn.model import F32
+from training.evaluation.figures import Ranking, weights_of
 from training.leakage.rebuild import Rebuilt
 from training.leakage.table import TEST, TRAIN, Table
 from training.ring_figures import Estimate
@@ -59,19 +60,24 @@ def gains(streams: Sequence[tuple[Table, Rebuilt]], seed: int = 1) -> list[Gain]
     rows = _together(streams)
     rng = np.random.default_rng([seed, 0x1EA])
     truth, group = rows.label[rows.test], rows.group[rows.test]
-    weights = _draws(group, rng)
+    place = np.unique(group, return_inverse=True)[1].astype(np.int64)
+    units = int(place.max(initial=0)) + 1
+    weights = [np.ones(units), *weights_of(units, DRAWS)]
 
     def told(x: F32, label: Bool) -> F64:
         return _fitted(x[rows.train], label[rows.train], seed)(x[rows.test])
 
-    def gain(kind: str, words: str, beside: str, honest: F64, leaking: F64, share: F64 | None = None) -> Gain:
-        plain = np.array([_precision(honest, truth, each) for each in weights])
-        bent = np.array([_precision(leaking, truth, each if share is None else each * share) for each in weights])
-        return Gain(kind, words, beside, _estimate(plain), _estimate(bent), _estimate(bent - plain))
+    def gain(kind: str, words: str, beside: str, honest: F64, leaking: F64, kept: Bool | None = None) -> Gain:
+        kept = np.ones(len(truth), np.bool_) if kept is None else kept
+        plain, bent = Ranking(honest, truth, place), Ranking(leaking[kept], truth[kept], place[kept])
+        before = np.array([plain.average_precision(each) for each in weights])
+        after = np.array([bent.average_precision(each) for each in weights])
+        return Gain(kind, words, beside, _estimate(before), _estimate(after), _estimate(after - before))
 
     honest = told(rows.x, rows.label)
     at_random, apart = _folds(rows, _random(truth, rng), seed), _folds(rows, _grouped(group, rng), seed)
-    even = np.where(truth, 1.0, truth.sum() / max((~truth).sum(), 1))
+    even = truth.copy()
+    even[rng.permutation(np.flatnonzero(~truth))[: int(truth.sum())]] = True
     return [
         gain("future", "features read at the end of the stream", "by time", honest, told(rows.future, rows.label)),
         gain("labels", "labels learnt that had not arrived", "by time", honest, told(rows.x, rows.late_label)),
@@ -98,7 +104,7 @@ def _fitted(x: F32, label: Bool, seed: int) -> Callable[[F32], F64]:
 
     model: Any = HistGradientBoostingClassifier(
         learning_rate=0.06,
-        max_iter=100,
+        max_iter=60,
         max_leaf_nodes=15,
         min_samples_leaf=30,
         early_stopping=False,
@@ -141,27 +147,6 @@ def _random(truth: Bool, rng: np.random.Generator) -> I64:
 def _grouped(group: I64, rng: np.random.Generator) -> I64:
     _, place = np.unique(group, return_inverse=True)
     return rng.integers(0, FOLDS, int(place.max(initial=0)) + 1)[place]
-
-
-def _draws(group: I64, rng: np.random.Generator) -> F64:
-    """Returns how often each row counts in each resample of whole components, `[1 + DRAWS, n]`; the first: once."""
-    _, place = np.unique(group, return_inverse=True)
-    size = int(place.max(initial=0)) + 1
-    drawn = np.stack([np.bincount(rng.integers(0, size, size), minlength=size) for _ in range(DRAWS)])
-    return np.vstack((np.ones(len(group)), drawn[:, place])).astype(np.float64)
-
-
-def _precision(said: F64, truth: Bool, weight: F64) -> float:
-    """Returns the weighted average precision; nan where nothing is true."""
-    order = np.argsort(-said, kind="stable")
-    sorted_said, w = said[order], weight[order]
-    right = np.cumsum(w * truth[order])
-    total = np.cumsum(w)
-    ends = np.append(np.flatnonzero(np.diff(sorted_said)), len(said) - 1)
-    if not len(said) or right[-1] == 0:
-        return float("nan")
-    precision = right[ends] / np.maximum(total[ends], 1e-12)
-    return float(np.sum(np.diff(right[ends], prepend=0.0) * precision) / right[-1])
 
 
 def _estimate(values: F64) -> Estimate:

@@ -159,8 +159,8 @@ network stops by the last month that it may see; trees learn from all. {resample
 _CIRCULAR = """Neo4j's demo on this data calls every account fraud whose community holds a reported one, gives the
 model the community's size and degrees, and splits at random. That target on this extract, with communities over
 transfers between accounts that share a card or a device (`training/real/circular.py`), beside the same trees, features
-and random split on the reports themselves. Nothing is predicted here: the features are of the end of the data, after all
-reports.
+and random split on the reports themselves. Nothing is predicted here: the features are of the end of the data, and the
+reports came before.
 """
 
 _ECOM = """Purchases in order of time: models learn from the first 70 %, and rank the rest. Trees and the structural
