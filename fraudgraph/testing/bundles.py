@@ -10,9 +10,11 @@ import numpy as np
 from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.bundle import Bundle
+from fraudgraph.scoring.event_columns import EVENT_COLUMNS_HASH
+from fraudgraph.scoring.event_head import head_columns
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH, network_schema
 from fraudgraph.scoring.gnn.model import NetworkWeights
-from fraudgraph.scoring.manifest import Manifest, TrainingNote, TreesNote
+from fraudgraph.scoring.manifest import EventNote, Manifest, TrainingNote, TreesNote
 from fraudgraph.scoring.ring_head import RingHead
 from fraudgraph.scoring.trees import BoostedTrees, xgboost_module
 from fraudgraph.scoring.trees_columns import COLUMNS_HASH, FeatureSet, names_of
@@ -73,3 +75,10 @@ def random_trees_bundle(
         trees=TreesNote(features, columns, COLUMNS_HASH, 30),
     )
     return Bundle(manifest, network.network if features == "d" else None, random_trees(columns, seed))
+
+
+def with_event_head(bundle: Bundle, seed: int) -> Bundle:
+    """Returns a bundle that also says something of orders."""
+    columns = head_columns(bundle.manifest.schema)
+    note = EventNote(columns, EVENT_COLUMNS_HASH, 30, PlattLine(0.7, -0.2), "nothing", 0, 0, 0)
+    return replace(bundle, manifest=replace(bundle.manifest, event_head=note), event_trees=random_trees(columns, seed))

@@ -234,13 +234,15 @@ def parts_before(
     places = [i for i in np.flatnonzero(is_order).tolist() if batch.order_key[i] in wanted]
     first_of = {batch.order_key[i]: i for i in reversed(places)}
     begins = sorted(first_of.values())
-    if not begins or begins[0] > 0 or not len(batch):
-        end = begins[0] if begins else len(batch)
-        yield (batch if not begins else without_rejects(select(batch, np.arange(end)))), None
+    if not begins:
+        yield batch, None
+        return
+    if begins[0] > 0:
+        yield without_rejects(select(batch, np.arange(begins[0]))), None
     for begin, end in zip(begins, [*begins[1:], len(batch)], strict=True):
         part = select(batch, np.arange(begin, end))
-        whole = part if end == len(batch) else without_rejects(part)
-        yield whole, without_rejects(select(batch, np.arange(begin, begin + 1)))
+        alone = without_rejects(select(batch, np.arange(begin, begin + 1)))
+        yield (part if end == len(batch) else without_rejects(part)), alone
 
 
 @dataclass(frozen=True, slots=True)
