@@ -108,8 +108,8 @@ def prepare(
     stream.aim(horizon_ms, mature_ms, keep_known=keep_known)
     ready = Prepared(seen, mature_ms, split, stream)
     if apart:
-        _keep_apart(ready.fit, ready.stop)
-        _keep_apart([*ready.fit, ready.stop], ready.last)
+        keep_apart(ready.fit, ready.stop)
+        keep_apart([*ready.fit, ready.stop], ready.last)
     return ready
 
 
@@ -143,7 +143,7 @@ def components_of(piece: Slice) -> I32:
     return components(len(piece.graph.kind), a, b)[2 * piece.users]
 
 
-def _keep_apart(earlier: list[Slice], later: Slice) -> None:
+def keep_apart(earlier: list[Slice], later: Slice) -> None:
     """Leaves out of a later slice whoever shares a component with an account that an earlier one taught."""
     learnt = frozenset(
         name

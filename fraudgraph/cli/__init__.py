@@ -23,6 +23,7 @@ from fraudgraph.cli import (
     doctor,
     dossier,
     drift,
+    evaluate,
     evaluate_narrator,
     find,
     forget,
@@ -140,6 +141,11 @@ model.commands.command("reference", epilog="Example: fraudgraph model reference 
 )
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
+app.command(
+    "evaluate",
+    short_help="Measures models side by side, and what may ship.",
+    epilog="Example: fraudgraph evaluate --worlds --out report",
+)(evaluate.evaluate)
 app.command(
     "audit-leakage",
     short_help="Looks for leaks in a training table.",

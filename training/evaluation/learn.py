@@ -48,7 +48,7 @@ class Teaching:
         fit: slices whose accounts teach. stop: by which the number of trees is chosen. calibrate: accounts' labels that
             no model has seen. rings: slices whose rings are known; empty where nobody knows any.
         positive_share: of the loss that positives make up.
-        bundle: with the network.
+        bundle: with the network. weights: of a network without a bundle, trained on `fit`.
     """
 
     fit: Sequence[Slice]
@@ -60,6 +60,7 @@ class Teaching:
     seed: int
     kind: Literal["platt", "isotonic"]
     bundle: Bundle | None = None
+    weights: NetworkWeights | None = None
     _logits: dict[str, Logits] = field(default_factory=dict)
 
     def once(self, name: str, make: Callable[[], Logits]) -> Logits:
@@ -155,22 +156,33 @@ def _trees(features: Literal["a", "b", "c", "d"], teaching: Teaching) -> Ranker:
 
 
 def _weights(teaching: Teaching) -> NetworkWeights:
-    return _bundle(teaching).weights
+    weights = teaching.weights if teaching.bundle is None else teaching.bundle.network
+    if weights is None:
+        raise UsageError("the network is asked for and there is none", do="Name its bundle, or leave the network out.")
+    return weights
 
 
-def _bundle(teaching: Teaching) -> Bundle:
-    if teaching.bundle is None:
-        raise UsageError("the network is asked for and there is no bundle", do="Name one, or leave the network out.")
-    return teaching.bundle
+class _Network:
+    """A network's word of accounts."""
+
+    def __init__(self, weights: NetworkWeights) -> None:
+        from training.gnn.network import TypedSage
+
+        self._model = TypedSage(weights.schema).load(weights)
+
+    def logits(self, piece: Slice) -> tuple[F64, F64]:
+        """Returns logits of accounts `[u]`, and of rings' members `[m]`."""
+        from training.gnn.train import user_logits
+
+        return user_logits(self._model, piece)
 
 
 def _network(teaching: Teaching) -> Model:
-    from training.gnn.network import TypedSage
-    from training.gnn.train import user_logits
-
-    bundle = _bundle(teaching)
-    logits = partial(user_logits, TypedSage(bundle.weights.schema).load(bundle.weights))
-    return saying(logits, bundle.manifest.calibration, bundle.manifest.ring_head)
+    """Returns the bundle as it ships; of a network without one, what it says of accounts alone."""
+    if teaching.bundle is None:
+        return _alone(NETWORK, lambda t: _Network(_weights(t)), teaching)
+    manifest = teaching.bundle.manifest
+    return saying(_Network(_weights(teaching)).logits, manifest.calibration, manifest.ring_head)
 
 
 def _dense(teaching: Teaching) -> Model:

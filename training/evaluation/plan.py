@@ -31,6 +31,11 @@ class Simulated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_day: Count = 30
     every_days: Count = 1
 
+    @property
+    def range(self) -> range:
+        """The seeds, one by one."""
+        return range(self.seeds[0], self.seeds[0] + self.seeds[1])
+
 
 class Planted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rings planted into the real payments, where that data is.
@@ -44,6 +49,11 @@ class Planted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_day: Count = 60
     every_days: Count = 10
 
+    @property
+    def range(self) -> range:
+        """The seeds, one by one."""
+        return range(self.seeds[0], self.seeds[0] + self.seeds[1])
+
 
 class Absent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Models that are also trained without one typology at a time, and measured on it in the simulated shops."""
@@ -55,12 +65,14 @@ class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a stream from files: a back-test from several origins, each trained on its past only.
 
     Attributes:
-        count: of origins. horizon_days: acts so long after a reading still count as the account's.
+        count: of origins. readings: cuts that are judged, between the first origin and the end.
+        horizon_days: acts so long after a reading still count as the account's.
         disjoint: leave out of each test whoever shares a component with an account that was learnt from.
         network: also train the network at each origin.
     """
 
     count: Count = 3
+    readings: Count = 6
     fit_cuts: Count = 4
     horizon_days: Annotated[int, Meta(ge=0)] = 7
     disjoint: bool = False
@@ -73,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         recipe: of the bundle, beside this file: by it, and on its worlds, the rivals are trained.
         bundle: folder of the network, or the name of one that ships.
+        quick: the worlds to learn from are few and small, too, and the figures say nothing.
     """
 
     recipe: str = "default.toml"
@@ -84,6 +97,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     planted: Planted = msgspec.field(default_factory=Planted)
     absent: Absent = msgspec.field(default_factory=Absent)
     origins: Origins = msgspec.field(default_factory=Origins)
+    quick: bool = False
 
     def __post_init__(self) -> None:
         for name in (*self.models, *self.absent.models):

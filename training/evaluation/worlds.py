@@ -54,7 +54,7 @@ def teaching_of(recipe: Recipe, bundle: Bundle | None, progress: Progress) -> Te
 
 def simulated(plan: Simulated) -> Iterator[Observed]:
     """Yields the simulated shops; what banks and analysts report is known when it arrives, wrong where it is wrong."""
-    for seed in _seeds(plan.seeds):
+    for seed in plan.range:
         world = simulate(WorldSpec(seed=seed, users=plan.users, days=plan.days))
         cuts = _cuts(world.spec.start_ms, plan.first_day, plan.every_days, world.spec.end_ms)
         truth = truth_of(world)
@@ -64,7 +64,7 @@ def simulated(plan: Simulated) -> Iterator[Observed]:
 def planted(plan: Planted, folder: Path) -> Iterator[Observed]:
     """Yields the real payments with rings in them. Of the real fraud nothing is known, and it counts as honest."""
     background = load_background(folder)
-    for seed in _seeds(plan.seeds):
+    for seed in plan.range:
         lines, truth = plant(background, seed, plan.members)
         cuts = _cuts(background.start_ms, plan.first_day, plan.every_days, background.end_ms)
         values = (line for _, line in lines)
@@ -118,8 +118,3 @@ def planted_losses(lines: Iterable[Line], truth: Truth) -> Losses:
 def _cuts(start_ms: int, first_day: int, every_days: int, end_ms: int) -> list[Cut]:
     moments = range(start_ms + first_day * DAY_MS, end_ms + 1, every_days * DAY_MS)
     return [Cut(moment, moment) for moment in moments]
-
-
-def _seeds(seeds: tuple[int, int]) -> range:
-    first, count = seeds
-    return range(first, first + count)
