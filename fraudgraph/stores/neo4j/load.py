@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fraudgraph.cases.audit import AuditHead
 from fraudgraph.events.kinds import EntityKind, EventType
+from fraudgraph.stores.neo4j.behind import Behind, read_waiting
 from fraudgraph.stores.neo4j.cases import read_constraints, read_decisions
 from fraudgraph.stores.neo4j.model import Space, for_entities, for_identifiers, for_sends
 from fraudgraph.stores.neo4j.rows import KEY_BYTES, SEEN_TIMES, label_from, ring_from
@@ -153,6 +154,7 @@ class Loader:
             members={},
         )
         self._read(partial(self._add_small, found))
+        Behind(self._read(partial(read_waiting, space=self._space))).overlay(found.links, found.users)
         return found
 
     def entities(self) -> Iterator[tuple[int, int, str | bytes, str]]:

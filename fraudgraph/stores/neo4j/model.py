@@ -3,8 +3,8 @@
 `(:User)-[:USED_DEVICE|USED_IP|PAID_WITH|USED_EMAIL|USED_PHONE|SHIPS_TO]->(:Device|:Ip|:Card|:Email|:Phone|:Address)`,
 `(:User)-[:SENT_TO|REFERRED]->(:User)`, `(:User)-[:PLACED]->(:Order)`, `(:User)-[:MEMBER_OF]->(:Ring)`, and
 `(:Alert|:Decision|:Step|:Narrative)-[:ABOUT]->(:Ring)`. What only the store needs stands by itself: `:State`, `:Gate`,
-`:Inbox`, `:Partition`, `:Seen`, `:Scorer`, `:Command`, `:DeadLetter`, `:Label`, `:Constraint`, `:Audit`, `:Evidence`,
-`:Fingerprint`.
+`:Behind`, `:Inbox`, `:Partition`, `:Seen`, `:Scorer`, `:Command`, `:DeadLetter`, `:Label`, `:Constraint`, `:Audit`,
+`:Evidence`, `:Fingerprint`.
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ _V1: Final = (
     "CREATE CONSTRAINT seen_number IF NOT EXISTS FOR (n:Seen) REQUIRE n.number IS UNIQUE",
 )
 
-MIGRATIONS: Final = (_V1,)
+_V2: Final = ("CREATE CONSTRAINT behind_number IF NOT EXISTS FOR (n:Behind) REQUIRE n.number IS UNIQUE",)
+
+MIGRATIONS: Final = (_V1, _V2)
 """Statements that lead from version `i` to `i + 1`; each may be run again. Never edit one that was released."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

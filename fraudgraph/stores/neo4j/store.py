@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from fraudgraph.alerts.priority import PriorityRules
@@ -19,6 +21,7 @@ from fraudgraph.stores.binding import require_same
 from fraudgraph.stores.erasure import renamed_snapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
+from fraudgraph.stores.neo4j.behind import Behind, Plan, read_behind
 from fraudgraph.stores.neo4j.gate import announce, close_gate, take_gate
 from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.reader import Neo4jReader
@@ -48,6 +51,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RENEW_S: Final = 8.0
+_SETTLE_S: Final = 10.0
+"""So long a writer that ends writes what waits; the next one finds the rest."""
+_SETTLE_ROWS: Final = 10_000
 _CLAIM: Final = """
     MATCH (s:State {space: $space}) SET s.locked_by = $token
     WITH s SET s.epoch = s.epoch + 1, s.at_work_until_ms = 0
@@ -97,6 +103,7 @@ class Neo4jStore(Neo4jReader):
         self._on_load = on_load
         self._epoch: int | None = None
         self._marks = Marks()
+        self._behind = Behind()
         self._attempt: tuple[CommitDelta, str] | None = None
 
     def _prepare(self, driver: Driver) -> None:
@@ -142,7 +149,9 @@ class Neo4jStore(Neo4jReader):
 
         self._epoch = self._write(claim)
         self._attempt = None
-        self._marks = self._read(lambda tx: read_marks(tx, self._space))  # nobody else can write any more
+        # Nobody else can write any more.
+        self._marks = self._read(lambda tx: read_marks(tx, self._space))
+        self._behind = self._read(lambda tx: read_behind(tx, self._space))
         self._renew_lease()
         return self._epoch
 
@@ -181,7 +190,9 @@ class Neo4jStore(Neo4jReader):
 
         self._attempt = None
         with self._still(None) as (state, _):
-            return Loader(self._read, self._space, self._on_load).load(state)
+            found = Loader(self._read, self._space, self._on_load).load(state)
+            self._behind = self._read(lambda tx: read_behind(tx, self._space))
+            return found
 
     def commit(self, delta: CommitDelta) -> None:
         """Writes the delta in one transaction, guarded by epoch and by `commit == last + 1`.
@@ -196,6 +207,7 @@ class Neo4jStore(Neo4jReader):
         if self._attempt is None or self._attempt[0] is not delta:
             self._attempt = (delta, uuid.uuid4().hex)
         token = self._attempt[1]
+        plan = self._behind.plan(delta)
 
         def write(tx: ManagedTransaction) -> Marks:
             state = self._own(tx, epoch, token)
@@ -207,7 +219,7 @@ class Neo4jStore(Neo4jReader):
                     f"the store is at commit {state.commit}, so {delta.commit} is not the next one",
                     do="Load the state again and go on from its positions.",
                 )
-            self._write_delta(tx, delta, state, marks, token)
+            self._write_delta(tx, delta, plan, state, marks, token)
             self._tell(announce, epoch)
             return marks
 
@@ -216,10 +228,13 @@ class Neo4jStore(Neo4jReader):
         except StoreError:  # undone for certain; after any other error it may still become visible
             self._tell(close_gate, epoch)
             raise
+        self._behind.done(plan)
         self._tell(close_gate, epoch)
         self._attempt = None
 
-    def _write_delta(self, tx: ManagedTransaction, delta: CommitDelta, state: State, marks: Marks, token: str) -> None:
+    def _write_delta(
+        self, tx: ManagedTransaction, delta: CommitDelta, plan: Plan, state: State, marks: Marks, token: str
+    ) -> None:
         lens = self.lens(state.watermark_ms)
         rings = {
             decision: read_snapshot(tx, self._space, lens, ring_id, self._warmup_days)
@@ -231,7 +246,8 @@ class Neo4jStore(Neo4jReader):
         ]
         prints = [print for each in delta.decisions if (print := self._fingerprint(tx, each, state)) is not None]
         rekey(tx, self._space, delta.rekeyed)
-        GraphWriter(tx, self._space, marks).write(delta)
+        GraphWriter(tx, self._space, marks).write(replace(delta, links=plan.links, users=plan.users))
+        plan.write(tx, self._space)
         highest = write_rings(tx, self._space, delta, state)
         marks.entities[EntityKind.USER] = max(marks.entities[EntityKind.USER], highest)
         write_cases(tx, self._space, delta, state)
@@ -241,6 +257,21 @@ class Neo4jStore(Neo4jReader):
         if delta.forgotten:
             forget_accounts(tx, self._space, delta.forgotten)
         write_progress(tx, self._space, delta, state, token)
+
+    def _settle(self, epoch: int) -> None:
+        """Writes what waits, oldest first, as long as `_SETTLE_S` lasts."""
+        until_s = time.monotonic() + _SETTLE_S
+        while self._behind.waiting and time.monotonic() < until_s:
+            plan = self._behind.settle(_SETTLE_ROWS)
+            rows = CommitDelta(commit=0, watermark_ms=0, links=plan.links, users=plan.users)
+
+            def write(tx: ManagedTransaction, plan: Plan = plan, rows: CommitDelta = rows) -> None:
+                self._own(tx, epoch, uuid.uuid4().hex)
+                GraphWriter(tx, self._space, copy.deepcopy(self._marks)).write(rows)
+                plan.write(tx, self._space)
+
+            self._write(write)
+            self._behind.done(plan)
 
     def _fingerprint(self, tx: ManagedTransaction, decision: Decision, state: State) -> tuple[str, str] | None:
         """Returns (decision id, its ring's shape as JSON) as of the last commit."""
@@ -299,11 +330,13 @@ class Neo4jStore(Neo4jReader):
             thread.join()
 
     def close(self) -> None:
-        """Releases the connections. Idempotent."""
+        """Writes what waits, and releases the connections. Idempotent."""
         epoch, self._epoch = self._epoch, None
         if epoch is not None:
             # The lease runs out by itself where the server is away.
-            with suppress(DependencyError):
+            with suppress(DependencyError, FencedError):
+                if self._attempt is None:
+                    self._settle(epoch)
                 self._tell(release_lease, epoch)
         super().close()
 
