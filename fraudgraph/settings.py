@@ -172,6 +172,8 @@ class ModelSettings:
     bundle: str = ""
     shadow: str = ""
     folder: Annotated[str, Meta(min_length=1)] = "models"
+    registry: Literal["folder", "mlflow"] = "folder"
+    registry_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

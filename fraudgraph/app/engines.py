@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudgraph.app.keys import read_keys, vault_of
+from fraudgraph.app.models import bundle_name, make_library
 from fraudgraph.app.rule_sets import configured_rules
 from fraudgraph.app.stores import open_reader, open_writer
 from fraudgraph.durations import HOUR_MS, MINUTE_MS
@@ -94,10 +95,9 @@ def make_engine(settings: Settings, rules: RuleSet | None = None) -> Engine:
     from fraudgraph.engine import Engine, EngineRules
     from fraudgraph.events.clock import ClockRules
     from fraudgraph.graph.hot import GraphLimits
-    from fraudgraph.scoring.library import BundleLibrary
     from fraudgraph.scoring.structural import StructuralScorer
 
-    library = BundleLibrary(Path(settings.model.folder))
+    library, model = make_library(settings), settings.model
     decides = EngineRules(
         clock=ClockRules(
             allowed_lateness_ms=settings.time.allowed_lateness_minutes * MINUTE_MS,
@@ -123,8 +123,8 @@ def make_engine(settings: Settings, rules: RuleSet | None = None) -> Engine:
         settings.links,
         decides,
         StructuralScorer(),
-        bundle=library(settings.model.bundle) if settings.model.bundle else None,
-        shadow=library(settings.model.shadow) if settings.model.shadow else None,
+        bundle=library(bundle_name(settings, model.bundle)) if model.bundle else None,
+        shadow=library(bundle_name(settings, model.shadow)) if model.shadow else None,
         library=library,
         rule_set=rules,
     )

@@ -30,6 +30,7 @@ from fraudgraph.cli import (
     ingest,
     link,
     model,
+    registry,
     rings,
     rules,
     schema,
@@ -133,6 +134,9 @@ app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator -
 app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(rules.commands, name="rules")
+model.commands.command("push", epilog="Example: fraudgraph model push spring --as challenger")(registry.push)
+model.commands.command("alias", epilog="Example: fraudgraph model alias champion spring")(registry.alias)
+model.commands.command("registry", epilog="Example: fraudgraph model registry")(registry.list_registry)
 model.commands.command("drift", epilog="Example: fraudgraph model drift --store sqlite:///shop.db --exit-code")(
     drift.drift
 )

@@ -167,7 +167,7 @@ def compare(
 
 @commands.command(epilog="Example: fraudgraph model promote default --store sqlite:///shop.db")
 def promote(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A bundle's name; structural for no network at all.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A bundle's name, @champion, or structural.")],
     author: AuthorOption = None,
     wait: WaitOption = False,
     format: FormatOption = ResultFormat.TEXT,
@@ -175,9 +175,14 @@ def promote(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Puts a bundle in force: rings are scored anew as they change, from the next commit on."""
+    """Puts a bundle in force: rings are scored anew as they change, from the next commit on.
+
+    @champion is the bundle that the registry's alias points to.
+    """
+    from fraudgraph.app.models import bundle_name
+
     settings = effective_settings(store, config, overrides).settings
-    _promote(settings, name, author=author, wait=wait, format=format)
+    _promote(settings, bundle_name(settings, name), author=author, wait=wait, format=format)
 
 
 @commands.command(epilog="Example: fraudgraph model rollback --store sqlite:///shop.db")
@@ -198,12 +203,13 @@ def rollback(
 
 
 def _promote(settings: Settings, name: str, *, author: str | None, wait: bool, format: ResultFormat) -> None:
+    from fraudgraph.app.models import make_library
     from fraudgraph.cases.promotion import write_promotion
     from fraudgraph.scoring.fitting import require_fit
     from fraudgraph.scoring.serving import STRUCTURAL
 
     if name != STRUCTURAL:
-        require_fit(_library(settings)(name).manifest, settings.links.hash)
+        require_fit(make_library(settings)(name).manifest, settings.links.hash)
     recorded = give_command(settings, *write_promotion(name), author=author, wait=wait)
     say(recorded, {"in_force": name}, f"{name} is in force", format)
 

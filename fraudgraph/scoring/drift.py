@@ -26,8 +26,8 @@ FORMAT: Final = 1
 QUANTILES: Final = 129
 """A series is kept as so many evenly spaced quantiles of its sample."""
 BINS: Final = 10
-CHANCE: Final = 0.999
-"""An index that chance brings more often than one time in a thousand is no drift."""
+CHANCE: Final = 0.99999
+"""An index that chance brings more often than one time in 100,000 is no drift: some fifty numbers are looked at."""
 
 Kind = Literal["features", "scores", "graph"]
 KINDS: Final[tuple[Kind, ...]] = ("features", "scores", "graph")
@@ -162,7 +162,7 @@ def make_reference(
     """Returns the reference that a sample makes; series without values are left out."""
     grid = np.linspace(0.0, 1.0, QUANTILES)
     series = {
-        name: Series(kind, len(values), tuple(np.round(np.quantile(values, grid), 6).tolist()))
+        name: Series(kind, len(values), tuple(_rounded(np.quantile(values, grid, method="nearest")).tolist()))
         for name, (kind, values) in sample.values.items()
         if len(values)
     }
@@ -185,9 +185,7 @@ def months(outcomes: Iterable[Outcome], rules: DriftRules) -> list[Month]:
     for each in outcomes:
         moment = datetime.fromtimestamp(each.at_ms / 1000, UTC)
         by_month.setdefault(moment.strftime("%Y-%m"), []).append(each)
-    return [
-        _month(name, rows, rules) for name, rows in sorted(by_month.items()) if len(rows) >= rules.min_verdicts
-    ]
+    return [_month(name, rows, rules) for name, rows in sorted(by_month.items()) if len(rows) >= rules.min_verdicts]
 
 
 def _month(name: str, rows: Sequence[Outcome], rules: DriftRules) -> Month:
@@ -201,6 +199,7 @@ def _month(name: str, rows: Sequence[Outcome], rules: DriftRules) -> Month:
 def _drifted(name: str, known: Series, values: F64, rules: DriftRules) -> Drifted:
     if min(len(values), known.n) < rules.min_sample:
         return Drifted(name, known.kind, len(values), None, None, False)
+    values = _rounded(values)
     psi, bins = stability(np.array(known.quantiles), values)
     return Drifted(
         name,
@@ -215,13 +214,16 @@ def _drifted(name: str, known: Series, values: F64, rules: DriftRules) -> Drifte
 def stability(reference: F64, values: F64) -> tuple[float, int]:
     """Returns the population stability index of values against a reference's quantiles, and how many bins it has.
 
-    Where many values are equal (most features are often 0), deciles coincide and there are fewer bins. An empty bin
-    counts as half a value.
+    Where many values are equal (most features are often 0) deciles coincide: such a value is a bin of its own. A bin
+    that is empty on one side counts as half a value there; one that is empty on both is none.
     """
-    edges = np.unique(np.quantile(reference, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
-    p = _parts(edges, values)
-    q = _parts(edges, reference)
-    return float(((p - q) * np.log(p / q)).sum()), len(edges) + 1
+    deciles = np.quantile(reference, np.linspace(0.0, 1.0, BINS + 1)[1:-1], method="nearest")
+    edges, times = np.unique(deciles, return_counts=True)
+    edges = np.unique(np.concatenate((edges, np.nextafter(edges[times > 1], -np.inf))))
+    p, q = (np.bincount(np.searchsorted(edges, x, side="left"), minlength=len(edges) + 1) for x in (values, reference))
+    some = (p > 0) | (q > 0)
+    parts, usual = (np.maximum(count[some], 0.5) / np.maximum(count[some], 0.5).sum() for count in (p, q))
+    return float(((parts - usual) * np.log(parts / usual)).sum()), int(some.sum())
 
 
 def distance(reference: F64, values: F64) -> float:
@@ -231,10 +233,9 @@ def distance(reference: F64, values: F64) -> float:
     return float(ks_2samp(reference, values, method="asymp").statistic)
 
 
-def _parts(edges: F64, values: F64) -> F64:
-    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1).astype(np.float64)
-    counts = np.maximum(counts, 0.5)
-    return np.asarray(counts / counts.sum())
+def _rounded(values: F64) -> F64:
+    """Returns values as a reference keeps them: many are equal, and must stay so."""
+    return np.asarray(np.round(values, 6))
 
 
 def _by_chance(bins: int, n: int, m: int) -> float:
@@ -275,7 +276,9 @@ def read_reference(folders: Iterable[Path]) -> Reference | None:
         try:
             reference = msgspec.json.decode(path.read_bytes(), type=Reference)
         except (OSError, msgspec.DecodeError) as error:
-            raise ConfigurationError(f"{path} is no reference ({error})", do="Make it again: model reference.") from error
+            raise ConfigurationError(
+                f"{path} is no reference ({error})", do="Make it again: model reference."
+            ) from error
         if reference.format != FORMAT:
             raise ConfigurationError(
                 f"{path} is of format {reference.format}, this version reads {FORMAT}",
