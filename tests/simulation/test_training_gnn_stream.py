@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from support.small_shop import write_shop
 
-from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.errors import ConfigurationError, UsageError
 from fraudgraph.graph.policy import LinkPolicy
@@ -23,44 +21,12 @@ from training.gnn.train import CHECKPOINT, TrainConfig
 from training.replay import passing_decoder
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "training"
-START = np.datetime64("2026-01-01T00:00:00", "ms")
-DAYS = 240
-
-
-def _stamp(ms: float) -> str:
-    return f"{START + np.timedelta64(int(ms), 'ms')}Z"
 
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Writes a small shop: honest accounts with a device each, and every few days four that share one, and order.
-
-    Their orders come back from the bank within 12 to 20 days.
-    """
-    rng = np.random.default_rng(5)
-    rows: list[tuple[float, dict[str, str]]] = []
-
-    def add(ms: float, kind: str, user: str, **fields: str) -> None:
-        rows.append((ms, {"type": kind, "user_id": user, **fields}))
-
-    for person in range(300):
-        born = rng.uniform(0, DAYS) * DAY_MS
-        add(born, "signup", f"h{person}", device_id=f"d{person}", email=f"h{person}@example.com")
-        for visit in range(3):
-            at = born + (visit + 1) * rng.uniform(1, 20) * DAY_MS
-            add(at, "order", f"h{person}", device_id=f"d{person}", order_id=f"h{person}-{visit}", amount="20.00")
-    for gang in range(0, DAYS, 5):
-        for member in range(4):
-            at, user = (gang + rng.uniform(0, 1)) * DAY_MS, f"f{gang}-{member}"
-            add(at, "signup", user, device_id=f"gang{gang}")
-            add(at + 3_600_000, "order", user, device_id=f"gang{gang}", order_id=user, amount="400.00")
-            add(at + rng.uniform(12, 20) * DAY_MS, "chargeback", user, order_id=user)
     path = tmp_path_factory.mktemp("shop") / "events.jsonl"
-    kept = sorted((row for row in rows if row[0] < DAYS * DAY_MS), key=lambda row: row[0])
-    with path.open("w", encoding="utf-8") as file:
-        for number, (ms, row) in enumerate(kept):
-            currency = {"currency": "EUR"} if "amount" in row else {}
-            file.write(json.dumps({**row, **currency, "event_id": str(number), "ts": _stamp(ms)}) + "\n")
+    write_shop(path)
     return path
 
 
