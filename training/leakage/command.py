@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,15 +85,25 @@ def audit_worlds(
     measure: bool = True,
 ) -> Report:
     """Does what `audit_events` does on simulated worlds with labels, all their rows together."""
-    made, found = [], []
+    seeds = list(seeds)
+    made = list(tables_of_worlds(recipe, seeds, progress=progress, say=say))
+    found = [
+        replace(each, what=f"world {seed}: {each.what}")
+        for seed, (table, rebuilt) in zip(seeds, made, strict=True)
+        for each in audit(table, rebuilt, _claims(recipe))
+    ]
+    rows, positives = sum(len(table) for table, _ in made), sum(int(table.label.sum()) for table, _ in made)
+    return Report(rows, positives, sorted(found, key=lambda each: not each.leak), _measured(made, measure, say))
+
+
+def tables_of_worlds(
+    recipe: Recipe, seeds: Iterable[int], *, progress: Progress, say: Callable[[str], None]
+) -> Iterator[tuple[Table, Rebuilt]]:
+    """Yields the pipeline's own table of each world, with its labels in the stream."""
     for seed in seeds:
         spec = WorldSpec(seed=seed, users=WORLD_USERS, days=WORLD_DAYS, ring_share=WORLD_RINGS)
         say(f"world {seed}")
-        table, rebuilt = _own(recipe, list(with_labels(simulate(spec))), _engine, passing_decoder(), progress, say)
-        made.append((table, rebuilt))
-        found += [replace(each, what=f"world {seed}: {each.what}") for each in audit(table, rebuilt, _claims(recipe))]
-    rows, positives = sum(len(table) for table, _ in made), sum(int(table.label.sum()) for table, _ in made)
-    return Report(rows, positives, sorted(found, key=lambda each: not each.leak), _measured(made, measure, say))
+        yield _own(recipe, list(with_labels(simulate(spec))), _engine, passing_decoder(), progress, say)
 
 
 def audit_table(

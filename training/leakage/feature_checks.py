@@ -95,7 +95,7 @@ def _targets(table: Table, rebuilt: Rebuilt, checked: set[str]) -> Iterator[Find
     if min(int(table.label.sum()), int((~table.label).sum())) < MIN_POSITIVES:
         yield Finding("coverage", False, "too few rows of one label to tell a feature that is the target", len(table))
         return
-    shared = _shared_labels(table, rebuilt)
+    shared, mates = _shared_labels(table, rebuilt), _with_mates(table, rebuilt)
     for at, name in enumerate(table.names):
         values = np.nan_to_num(table.x[:, at].astype(np.float64), nan=-1.0)
         if name in checked or values.min() == values.max():
@@ -106,9 +106,9 @@ def _targets(table: Table, rebuilt: Rebuilt, checked: set[str]) -> Iterator[Find
             yield Finding("target", True, text, len(table), name)
             continue
         for words, of_table, of_past in shared:
-            rows = rebuilt.rebuilt & (of_table != of_past)
-            told = rows & _close(values, of_table)
-            if int(told.sum()) >= max(MIN_ROWS, SAME_SHARE * int(rows.sum())):
+            same, rows = _close(values, of_table), mates & (of_table != of_past)
+            told = rows & same
+            if int(told.sum()) >= max(MIN_ROWS, SAME_SHARE * int(rows.sum())) and same[mates].mean() >= SAME_SHARE:
                 text = f"{name} is {words} by the table's own labels, not by those known at the row's moment"
                 yield Finding("target", True, text, int(told.sum()), name)
                 break
@@ -134,6 +134,15 @@ def _shared_labels(table: Table, rebuilt: Rebuilt) -> list[tuple[str, F64, F64]]
         reported = moment.component[moment.rows_of(known)].astype(np.int64)
         _aggregate(of_past, rows, component, reported, np.isin(np.array(table.users)[rows], known))
     return [(words[name], of_table[name], of_past[name]) for name in words]
+
+
+def _with_mates(table: Table, rebuilt: Rebuilt) -> Bool:
+    """Returns which rows' accounts are not alone in their component at that moment, `[n]`."""
+    out = np.zeros(len(table), np.bool_)
+    for cut_ms, moment in rebuilt.history.moments.items():
+        rows = np.flatnonzero((table.cut_ms == cut_ms) & rebuilt.rebuilt)
+        out[rows] = np.bincount(moment.component)[rebuilt.component[rows]] > 1
+    return out
 
 
 def _known_fraud(labels: LabelLog, moment: Moment, cut_ms: int) -> list[str]:

@@ -11,7 +11,7 @@ from fraudgraph.graph.types import F64, I64, Bool
 from training.evaluation.figures import ACCOUNTS, Figure, Ranking, bootstrap
 
 AVERAGE_PRECISION, LIFT, ROC_AUC = "average precision", "lift at 1 %", "ROC-AUC"
-RESAMPLES = 500
+RESAMPLES = 300
 
 
 @dataclass(frozen=True, slots=True)

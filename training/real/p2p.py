@@ -21,7 +21,7 @@ from fraudgraph.durations import DAY_MS
 from fraudgraph.graph.types import F64, Bool
 from fraudgraph.scoring.trees_columns import FeatureSet
 from fraudgraph.tables import import_tables, load_mapping
-from training.gnn.dataset import Slice, read_slice, replay_slices
+from training.gnn.dataset import Slice, replay_slices
 from training.gnn.recipe import structural
 from training.gnn.train import TrainConfig, train, user_logits
 from training.labels import POSITIVE, UNKNOWN
@@ -38,6 +38,7 @@ MONTHS = [(2017, month) for month in range(3, 13)] + [(2018, month) for month in
 """Moments at which the stream is read; before March 2017 hardly anybody is there."""
 ORIGINS = [(2017, 10), (2018, 1), (2018, 4)]
 """Moments that are tested: the last one's 90 days end with the data."""
+END = (2018, 7)
 POSITIVE_SHARE = 0.2
 HALF_LIFE_DAYS = 30
 
@@ -68,9 +69,9 @@ def moment(year: int, month: int) -> int:
 
 
 def read(folder: Path) -> list[Slice]:
-    """Returns the slices of all months, with the 90 days after each as targets."""
+    """Returns the slices of all months, with the 90 days after each as targets, and of the end of the data."""
     horizon_ms = HORIZON_DAYS * DAY_MS
-    cuts = [Cut(moment(*month), moment(*month) + horizon_ms) for month in MONTHS]
+    cuts = [Cut(at, at + horizon_ms) for at in (*(moment(*month) for month in MONTHS), moment(*END))]
     with events_of(folder) as events:
         stream = replay_slices(events, cuts, new_engine())
     stream.aim(horizon_ms, 0)
@@ -78,14 +79,10 @@ def read(folder: Path) -> list[Slice]:
     return stream.slices
 
 
-def at_the_end(folder: Path) -> tuple[Slice, Bool]:
-    """Returns the platform at the end of its data, and which of its accounts were ever reported, `[u]`."""
-    with events_of(folder) as events:
-        stream = replay_slices(events, [], engine := new_engine())
-    end_ms = engine.watermark_ms
-    piece = read_slice(engine, Cut(end_ms, end_ms))
-    known = stream.labels.known(end_ms)
-    return piece, np.array([name in known and known[name].fraud for name in piece.names], np.bool_)
+def reported(piece: Slice) -> Bool:
+    """Returns which accounts of a slice had been reported by its cut, `[u]`."""
+    assert piece.known is not None
+    return np.asarray(piece.known == POSITIVE)
 
 
 def judge(slices: Sequence[Slice], seed: int, epochs: int, say: Callable[[str], None]) -> list[Judged]:
