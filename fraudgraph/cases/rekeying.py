@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fraudgraph.cases.book import CaseBook, CaseChange
 from fraudgraph.cases.promotion import Models
-from fraudgraph.events.batch import ArrivedCommand, FormerNames, Rekeyed
+from fraudgraph.events.batch import ArrivedCommand, FormerNames
 from fraudgraph.events.clock import EventClock
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.graph.hot import HotGraph
@@ -22,16 +22,12 @@ def rekey(former: FormerNames, graph: HotGraph, clock: EventClock, book: CaseBoo
     change = CaseChange()
     clock.rekey(former.keys)
     labels = book.rekey(former.keys, former.users, clock.watermark_ms, change)
-    entities, orders = graph.rekey(former.keys, former.users)
-    renamed = {name for kind, _, name in entities if kind == EntityKind.USER}
+    rekeyed = graph.rekey(former.keys | labels, former.users)
+    renamed = {name for kind, _, name, *_ in rekeyed.entities if kind == EntityKind.USER}
     renamed |= {name for decision in change.decisions.values() for name in (*decision.members, *decision.others)}
     renamed |= {name for constraint in change.constraints.values() for name in (constraint.first, constraint.second)}
-    change.rekeyed = Rekeyed(
-        entities=entities,
-        orders=orders,
-        labels=graph.labels.rekey(former.keys | labels, former.users),
-        users={before: name for before, name in former.users.items() if name in renamed},
-    )
+    rekeyed.users = {before: name for before, name in former.users.items() if name in renamed}
+    change.rekeyed = rekeyed
     return change
 
 

@@ -75,13 +75,14 @@ class Rekeyed:
     """What goes by another pseudonym from a commit on, and is otherwise as it was.
 
     Attributes:
-        entities: (kind, id, key), as in `CommitDelta`.
+        entities: (kind, id, key, mask so far, mask now), as in `CommitDelta`; only a mask that is made of the pseudonym
+            (`device 94fe`) changes, so where another one is stored it stays.
         orders: (slot, key).
         labels: (its key so far, the label as it is now).
         users: business key so far -> now.
     """
 
-    entities: list[tuple[int, int, str | bytes]] = field(default_factory=list)
+    entities: list[tuple[int, int, str | bytes, str, str]] = field(default_factory=list)
     orders: list[tuple[int, bytes]] = field(default_factory=list)
     labels: list[tuple[bytes, LabelRow]] = field(default_factory=list)
     users: dict[str, str] = field(default_factory=dict)

@@ -7,9 +7,13 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Final
 
+from fraudgraph.events.kinds import EntityKind
+
 PSEUDONYM_BYTES: Final = 16
 KEY_BYTES_MIN: Final = 32
 KEY_BYTES_MAX: Final = 64
+MASK_BYTES: Final = 2
+"""So much of a pseudonym shows where an identifier has no mask of its own."""
 
 
 class Domain(Enum):
@@ -24,6 +28,16 @@ class Domain(Enum):
     EMAIL = "email"
     PHONE = "phone"
     ADDRESS = "address"
+
+
+def mask_prefix(kind: EntityKind) -> str:
+    """Returns how a mask begins that is made of a pseudonym."""
+    return f"{kind.label} "
+
+
+def pseudonym_mask(kind: EntityKind, key: bytes) -> str:
+    """Returns the mask of an identifier that shows nothing but the beginning of its pseudonym (`device 94fe`)."""
+    return mask_prefix(kind) + key[:MASK_BYTES].hex()
 
 
 class Pseudonymiser:

@@ -14,7 +14,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from fraudgraph.errors import ConfigurationError
 from fraudgraph.events import identity
 from fraudgraph.events.kinds import EntityKind
-from fraudgraph.events.pseudonyms import Domain, Pseudonymiser
+from fraudgraph.events.pseudonyms import MASK_BYTES, Domain, Pseudonymiser, mask_prefix
 from fraudgraph.events.rejected import Refusal, Rejected
 
 Seen: TypeAlias = tuple[bytes | None, str, Refusal | None]
@@ -55,7 +55,7 @@ class Resolver:
             EntityKind.ADDRESS: (Domain.ADDRESS, identity.address),
         }
         self._ways = {
-            kind: (f"{kind.label} ", normalise, pseudonymiser.maker(domain))
+            kind: (mask_prefix(kind), normalise, pseudonymiser.maker(domain))
             for kind, (domain, normalise) in ways.items()
         }
 
@@ -87,7 +87,7 @@ class Resolver:
         )
 
     def _column(self, kind: EntityKind, raws: Sequence[Any | None]) -> list[Seen]:
-        label, normalise, pseudonym = self._ways[kind]
+        prefix, normalise, pseudonym = self._ways[kind]
         column: list[Seen] = []
         for raw in raws:
             if raw is None:
@@ -103,7 +103,7 @@ class Resolver:
             else:
                 text, mask = normal
                 key = pseudonym(text)
-                column.append((key, mask or label + key[:2].hex(), None))
+                column.append((key, mask or prefix + key[:MASK_BYTES].hex(), None))
         return column
 
     def user(self, raw: str) -> str:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudgraph.durations import DAY_MS
-from fraudgraph.events.batch import DecodedBatch, LabelRow
+from fraudgraph.events.batch import DecodedBatch, LabelRow, Rekeyed
 from fraudgraph.events.kinds import EntityKind, EventType
+from fraudgraph.events.pseudonyms import pseudonym_mask
 from fraudgraph.graph.erase import end_accounts
 from fraudgraph.graph.interning import (
     KeyTable,
@@ -341,31 +342,27 @@ class HotGraph:
             )
         return np.array(gone, np.int32)
 
-    def rekey(
-        self, keys: Mapping[bytes, bytes], users: Mapping[str, str]
-    ) -> tuple[list[tuple[int, int, str | bytes]], list[tuple[int, bytes]]]:
-        """Takes whatever is known by the first name of a pair to be known by the second; nothing else changes.
+    def rekey(self, keys: Mapping[bytes, bytes], users: Mapping[str, str]) -> Rekeyed:
+        """Takes whatever is known by the first name of a pair to be known by the second; returns what that renamed.
 
-        Returns:
-            (kind, id, key) of users and identifiers, and (slot, key) of orders, that go by another name now.
+        Nothing else changes.
         """
-        entities: list[tuple[int, int, str | bytes]] = []
+        rekeyed = Rekeyed()
         for former, name in users.items():
             if (user := self.user_table.rename(former, name)) >= 0:
-                entities.append((0, user, name))
-        orders: list[tuple[int, bytes]] = []
+                rekeyed.entities.append((0, user, name, "", ""))
         if keys:
             before, now = key_halves(list(keys)), key_halves(list(keys.values()))
             ids = rename_keys(self.keys, before, now)
             kinds = self.idents.kind[ids].tolist()
-            entities += [
-                (kind, ident, key)
-                for kind, ident, key in zip(kinds, ids.tolist(), keys.values(), strict=True)
-                if ident >= 0
-            ]
+            for kind, ident, (former_key, key) in zip(kinds, ids.tolist(), keys.items(), strict=True):
+                if ident >= 0:
+                    masks = (pseudonym_mask(EntityKind(kind), former_key), pseudonym_mask(EntityKind(kind), key))
+                    rekeyed.entities.append((kind, ident, key, *masks))
             slots = rename_keys(self.order_keys, before, now).tolist()
-            orders = [(slot, key) for slot, key in zip(slots, keys.values(), strict=True) if slot >= 0]
-        return entities, orders
+            rekeyed.orders = [(slot, key) for slot, key in zip(slots, keys.values(), strict=True) if slot >= 0]
+        rekeyed.labels = self.labels.rekey(keys, users)
+        return rekeyed
 
     def mark_benign(self, keys: frozenset[bytes]) -> I32:
         """Marks exactly the identifiers with these pseudonyms; returns the living ones whose mark changed.

@@ -554,8 +554,9 @@ class MemoryStore:
 
 
 def _rekey(tables: _Tables, rekeyed: Rekeyed) -> None:
-    for kind, number, key in rekeyed.entities:
-        tables.entities[kind, number] = (key, tables.entities[kind, number][1])
+    for kind, number, key, before, mask in rekeyed.entities:
+        stored = tables.entities[kind, number][1]
+        tables.entities[kind, number] = (key, mask if stored == before else stored)
     for slot, order_key in rekeyed.orders:
         tables.orders[slot]["key"] = order_key
     for former, label in rekeyed.labels:

@@ -26,7 +26,7 @@ from fraudgraph.testing.store_journal import (
 )
 
 ANN, NEW_ANN = "u_" + "a" * 32, "u_" + "b" * 32
-NEW_DEVICE, NEW_ORDER = b"device-otherwise", b"order--otherwise"
+NEW_DEVICE, NEW_IP, NEW_ORDER = b"device-otherwise", b"ip-otherwise....", b"order--otherwise"
 LABEL = LabelRow(-1, b"label-of-before.", ANN, None, True, 1, 2, "review", b"label-it-takes..")
 
 
@@ -69,7 +69,11 @@ class StoreRotation:
             commit=commit,
             watermark_ms=START_MS,
             rekeyed=Rekeyed(
-                entities=[(EntityKind.DEVICE, 0, NEW_DEVICE), (EntityKind.USER, 0, NEW_ANN)],
+                entities=[
+                    (EntityKind.DEVICE, 0, NEW_DEVICE, "dev 0", "dev 1"),
+                    (EntityKind.IP, 0, NEW_IP, "ip 9", "ip 8"),
+                    (EntityKind.USER, 0, NEW_ANN, "", ""),
+                ],
                 orders=[(0, NEW_ORDER)],
                 labels=[(LABEL.key, replace(LABEL, key=b"label-now.......", about_user=NEW_ANN))],
                 users={ANN: NEW_ANN},
@@ -121,11 +125,14 @@ class StoreRotation:
         }
         assert after["order_keys"] == [NEW_ORDER]
         assert after["labels"] == [replace(LABEL, key=b"label-now.......", about_user=NEW_ANN)]
-        names = {(0, 0): NEW_ANN, (EntityKind.DEVICE, 0): NEW_DEVICE}
+        names = {(0, 0): NEW_ANN, (EntityKind.DEVICE, 0): NEW_DEVICE, (EntityKind.IP, 0): NEW_IP}
         assert after["entities"] == [(kind, n, names.get((kind, n), key)) for kind, n, key in before["entities"]]
         device = store.find(EntityKind.DEVICE, NEW_DEVICE)
         assert device is not None
-        assert (device.id, device.mask, device.key, device.users) == (0, "dev 0", NEW_DEVICE.hex(), 3)
+        assert (device.id, device.mask, device.key, device.users) == (0, "dev 1", NEW_DEVICE.hex(), 3)
+        ip = store.find(EntityKind.IP, NEW_IP)
+        assert ip is not None
+        assert ip.mask == "ip 0"  # not made of the pseudonym
         assert [user for user, *_ in store.users_of(device, 9)].count(NEW_ANN) == 1
         assert len(store.identifiers_of(NEW_ANN)) == len(links)
         assert store.find_order(NEW_ORDER) == NEW_ANN

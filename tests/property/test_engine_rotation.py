@@ -58,8 +58,15 @@ def start() -> Engine:
 
 
 def journal(happenings: list[Happening], salt: int) -> Source:
-    delays = np.random.default_rng(salt).integers(0, LATENESS_MS, len(happenings)).tolist()
-    return Source(list(arrivals_of(happenings, delays, 1 + salt % 3)))
+    """Returns the events as they arrive, some of them a second time soon after."""
+    rng = np.random.default_rng(salt)
+    delays = rng.integers(0, LATENESS_MS, len(happenings)).tolist()
+    arrivals: list[tuple[str, Happening | None]] = []
+    for arrival in arrivals_of(happenings, delays, 1 + salt % 3):
+        arrivals.append(arrival)
+        if rng.random() < 0.3:
+            arrivals.append(arrivals[-1 - int(rng.integers(0, min(4, len(arrivals))))])
+    return Source(arrivals)
 
 
 def now(user: str) -> str:

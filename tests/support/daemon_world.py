@@ -234,6 +234,7 @@ def run(
     ahead: int = 1,
     on_away: Callable[[bool], None] | None = None,
     observer: Observer | None = None,
+    pseudonymiser: Pseudonymiser | None = None,
 ) -> Totals:
     """Plays one life of the process: from its start to the end of the records, or to a crash."""
 
@@ -255,7 +256,7 @@ def run(
 
         daemon = Daemon(
             MergedStream(RecordStream(records, faults, size=size), CommandStream(reader)),
-            Decoder(Pseudonymiser(KEY), Vault(KEY), default_region=None, default_currency="EUR"),
+            Decoder(pseudonymiser or Pseudonymiser(KEY), Vault(KEY), default_region=None, default_currency="EUR"),
             Engine(POLICY, replace(RULES), FakeScorer()),
             committer,
             pace=Pace(batch_events=size, batch_events_max=size, commits_ahead=ahead, drain_s=1.0),

@@ -32,7 +32,10 @@ _END: Final = "MATCH (s:State {space: $space}) REMOVE s.previous_key_id, s.rotat
 _RESEAL: Final = "UNWIND $rows AS row MATCH (d:DeadLetter {number: row[0]}) SET d.ciphertext = row[1]"
 _REKEY_ENTITY: Final = for_entities(
     "UNWIND $rows AS row MATCH (n:User) USING INDEX n:User(number) WHERE n.number = row[0] SET n.id = row[1]",
-    "UNWIND $rows AS row MATCH (n:LABEL) USING INDEX n:LABEL(number) WHERE n.number = row[0] SET n.key = row[1]",
+    """
+    UNWIND $rows AS row
+    MATCH (n:LABEL) USING INDEX n:LABEL(number) WHERE n.number = row[0]
+    SET n.key = row[1], n.mask = CASE n.mask WHEN row[2] THEN row[3] ELSE n.mask END""",
 )
 _REKEY_ORDER: Final = """
     UNWIND $rows AS row
@@ -110,9 +113,9 @@ def count_previous(tx: ManagedTransaction, space: Space, state: State) -> dict[s
 def rekey(tx: ManagedTransaction, space: Space, rekeyed: Rekeyed) -> None:
     """Gives nodes their other pseudonyms."""
     rows: dict[EntityKind, list[list[Any]]] = {}
-    for kind, number, key in rekeyed.entities:
+    for kind, number, key, *masks in rekeyed.entities:
         stored = key if isinstance(key, str) else key.hex()
-        rows.setdefault(EntityKind(kind), []).append([space.first + number, stored])
+        rows.setdefault(EntityKind(kind), []).append([space.first + number, stored, *masks])
     for kind_, entities in sorted(rows.items()):
         run(tx, _REKEY_ENTITY[kind_], sorted(entities))
     run(tx, _REKEY_ORDER, sorted([space.first + slot, key.hex()] for slot, key in rekeyed.orders))

@@ -87,8 +87,8 @@ def count_previous(db: sqlite3.Connection) -> dict[str, int]:
 def rekey(db: sqlite3.Connection, rekeyed: Rekeyed) -> None:
     """Gives rows their other pseudonyms."""
     db.executemany(
-        "UPDATE entities SET key = ? WHERE ref = ?",
-        [(key, reference(kind, number)) for kind, number, key in rekeyed.entities],
+        "UPDATE entities SET key = ?, mask = CASE mask WHEN ? THEN ? ELSE mask END WHERE ref = ?",
+        [(key, before, mask, reference(kind, number)) for kind, number, key, before, mask in rekeyed.entities],
     )
     db.executemany("UPDATE orders SET key = ? WHERE slot = ?", [(key, slot) for slot, key in rekeyed.orders])
     db.executemany(
