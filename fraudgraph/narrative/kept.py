@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from fraudgraph.narrative.claims import Plan
 from fraudgraph.narrative.evidence import Evidence
 from fraudgraph.narrative.narrate import NO_ANSWER, planned, realise
 from fraudgraph.narrative.port import Narrative, Planner, PlanReply
@@ -75,11 +76,20 @@ def retold(evidence: Evidence, evidence_hash: str, body: bytes) -> Narrative | N
 
     Everything in it is verified again: what a store holds is believed no more than what a model says.
     """
-    if evidence_hash != evidence.hash:
-        return None
-    try:
-        kept = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    if evidence_hash != evidence.hash or (kept := _read(body)) is None:
         return None
     checked = verify(kept.reply.plan, evidence)
     return realise(evidence, kept.reply, checked, kept.fallback)
+
+
+def kept_plan(body: bytes) -> Plan | None:
+    """Returns the plan of a kept body; None where it is another one's body, or the template's for a model."""
+    kept = _read(body)
+    return None if kept is None or kept.fallback else kept.reply.plan
+
+
+def _read(body: bytes) -> _Body | None:
+    try:
+        return msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from support.model_venv import ROOT, server_python, serving
+from support.model_venv import ROOT, TRANSFORMERS, model_planner, server_python, serving, serving_transformers
 from support.snapshots import fake_accounts, household
 
 from fraudgraph.narrative.claims import write_plan
 from fraudgraph.narrative.evidence import make_evidence
-from fraudgraph.narrative.llm.breaker import Breaker
-from fraudgraph.narrative.llm.client import ModelClient
-from fraudgraph.narrative.llm.endpoint import Endpoint
-from fraudgraph.narrative.llm.memory import Memory, Spent
-from fraudgraph.narrative.llm.planner import ModelPlanner
 from fraudgraph.narrative.llm.wire import Way
 from fraudgraph.narrative.narrate import narrate
 from fraudgraph.narrative.template import make_plan
 
-TRANSFORMERS = ("transformers[serving]==5.24.0",)
 LLAMA_CPP = ("llama-cpp-python[server]==0.3.36", "gguf==0.19.0", "safetensors==0.8.0")
 QUICK_BUILD = "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DCMAKE_C_FLAGS_RELEASE=-O1 -DLLAVA_BUILD=OFF -DLLAMA_CURL=OFF"
 """llama.cpp comes as source: without the optimiser it is built in two minutes instead of four."""
@@ -32,7 +25,6 @@ QUICK_BUILD = "-DCMAKE_CXX_FLAGS_RELEASE=-O0 -DCMAKE_C_FLAGS_RELEASE=-O1 -DLLAVA
 SUPPORT = ROOT / "tests" / "support"
 EVIDENCE = make_evidence(fake_accounts())
 SECTIONS = ("summary", "risk_reasons", "innocent_explanations", "next_actions", "open_questions")
-PLENTY = Spent(10**12, 10**15)
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +45,9 @@ def falcons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-def _planner(url: str, model: str, folder: Path) -> ModelPlanner:
-    endpoint = Endpoint("compatible", url, model, timeout_s=120.0, retries=0, max_reply_tokens=1500)
-    breaker = Breaker(failures=10, cooldown_s=1.0, clock=time.monotonic)
-    return ModelPlanner(ModelClient(endpoint, Memory(folder, time.time), daily=PLENTY, breaker=breaker))
-
-
 @pytest.fixture(scope="module")
 def transformers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("transformers")
-    (folder / "hub").mkdir()
-    python = server_python("transformers", TRANSFORMERS)
-    command = [python.with_name("transformers"), "serve", "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"]
-    with serving(command, folder / "log", {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1"}) as url:
+    with serving_transformers(tmp_path_factory.mktemp("transformers")) as url:
         yield url
 
 
@@ -73,12 +55,12 @@ def test_transformers_serve_is_never_believed_for_its_200(
     transformers: str, falcons: dict[str, Path], tmp_path: Path
 ) -> None:
     """It ignores `response_format` and says 200; the probe sees that, and what the model says is checked here."""
-    learned = _planner(transformers, str(falcons["learned"]), tmp_path / "learned")
+    learned = model_planner(transformers, str(falcons["learned"]), tmp_path / "learned")
     told = narrate(EVIDENCE, learned)
     assert (told.fallback, told.removed, len(told.summary)) == ("", 0, 2)
     other = make_evidence(household())
     assert narrate(other, learned).narrator == "template"  # the same plan, of which little holds for another ring
-    told = narrate(EVIDENCE, _planner(transformers, str(falcons["random"]), tmp_path / "random"))
+    told = narrate(EVIDENCE, model_planner(transformers, str(falcons["random"]), tmp_path / "random"))
     assert told.narrator == "template"
     assert told.fallback.startswith("no answer (")
 
@@ -88,11 +70,13 @@ def test_llama_cpps_server_keeps_the_schema_even_of_a_random_model(falcons: dict
     python = server_python("llama-cpp", LLAMA_CPP, {"CMAKE_ARGS": QUICK_BUILD})
     for name, model in falcons.items():
         out = tmp_path / f"{name}.gguf"
-        done = subprocess.run([python, SUPPORT / "falcon_gguf.py", model, out], capture_output=True, text=True)
+        done = subprocess.run(
+            [python, ROOT / "training" / "narrator" / "falcon_gguf.py", model, out], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         command = [python, "-m", "llama_cpp.server", "--model", out, "--host", "127.0.0.1", "--port", "{port}"]
         with serving([*command, "--n_ctx", "4096", "--n_threads", "1"], tmp_path / f"{name}.log") as url:
-            planner = _planner(url, name, tmp_path / name)
+            planner = model_planner(url, name, tmp_path / name)
             told = narrate(EVIDENCE, planner)
             assert planner.client.probe().way is Way.SCHEMA_OBJECT
         if name == "learned":

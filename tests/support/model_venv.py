@@ -15,8 +15,23 @@ from pathlib import Path
 
 import pytest
 
+from fraudgraph.narrative.llm.breaker import Breaker
+from fraudgraph.narrative.llm.client import ModelClient
+from fraudgraph.narrative.llm.endpoint import Endpoint
+from fraudgraph.narrative.llm.memory import Memory, Spent
+from fraudgraph.narrative.llm.planner import ModelPlanner
+
 ROOT = Path(__file__).parents[2]
 UP_S = 180.0
+TRANSFORMERS = ("transformers[serving]==5.24.0", "peft==0.21.2")
+PLENTY = Spent(10**12, 10**15)
+
+
+def model_planner(url: str, model: str, folder: Path) -> ModelPlanner:
+    """Returns the planner that asks a server's model, as the program makes it, with time enough for a busy machine."""
+    endpoint = Endpoint("compatible", url, model, timeout_s=120.0, retries=0, max_reply_tokens=1500)
+    breaker = Breaker(failures=10, cooldown_s=1.0, clock=time.monotonic)
+    return ModelPlanner(ModelClient(endpoint, Memory(folder, time.time), daily=PLENTY, breaker=breaker))
 
 
 def server_python(name: str, packages: Sequence[str], environment: Mapping[str, str] | None = None) -> Path:
@@ -68,6 +83,16 @@ def serving(command: Sequence[str | Path], log: Path, environment: Mapping[str, 
         finally:
             running.kill()
             running.wait()
+
+
+@contextmanager
+def serving_transformers(folder: Path) -> Iterator[str]:
+    """Runs `transformers serve`, which loads whatever folder a request names, and yields its address."""
+    (folder / "hub").mkdir()  # it lists what is there, and fails where there is no such folder
+    python = server_python("transformers", TRANSFORMERS)
+    command = [python.with_name("transformers"), "serve", "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"]
+    with serving(command, folder / "log", {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1"}) as url:
+        yield url
 
 
 def _answers(url: str) -> bool:

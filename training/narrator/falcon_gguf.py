@@ -1,6 +1,7 @@
-"""Writes a tiny Falcon as GGUF, llama.cpp's format. Runs where gguf and safetensors are.
+"""Writes a Falcon of the first architecture (7B's) as GGUF, llama.cpp's format. Runs where gguf and safetensors are.
 
-python falcon_gguf.py MODEL_FOLDER OUT.gguf
+python falcon_gguf.py MODEL_FOLDER OUT.gguf. Every other model, Falcon3 (a Llama) among them: llama.cpp's own
+`convert_hf_to_gguf.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PARTS = {
 def main(model: Path, out: Path) -> None:
     """Writes weights, tokenizer and chat template; names as llama.cpp's falcon has them."""
     config = json.loads((model / "config.json").read_text())
+    if config["model_type"] != "falcon" or config["new_decoder_architecture"] or not config["multi_query"]:
+        sys.exit(f"{model} is no Falcon of the first architecture: use llama.cpp's convert_hf_to_gguf.py")
     tokenizer = json.loads((model / "tokenizer.json").read_text())
     weights = load_file(model / "model.safetensors")
     layers, width = config["num_hidden_layers"], config["hidden_size"]
