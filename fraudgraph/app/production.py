@@ -119,7 +119,7 @@ def _open_production(
         committer = stack.enter_context(Committer(writer.store, patience=patience, on_away=monitor.store_away))
         address = ""
         if rules.http:
-            address = stack.enter_context(serving(rules.http, page(monitor.metrics, health)))
+            address = stack.enter_context(serving(rules.http, page(monitor.metrics, health, lambda: monitor.model)))
         couriers = _couriers(settings, access, writer, committer, monitor, reader)
         for courier in couriers:
             courier.start()

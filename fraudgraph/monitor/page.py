@@ -1,4 +1,4 @@
-"""The page: /livez, /readyz and /metrics over HTTP, from threads of its own."""
+"""The page: /livez, /readyz, /model and /metrics over HTTP, from threads of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 from fraudgraph.errors import ConfigurationError, DependencyError
 from fraudgraph.monitor.health import Health, Verdict
 from fraudgraph.monitor.metrics import Metrics
+from fraudgraph.monitor.model_page import NOT_YET
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 _PLAIN: Final = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
-def page(metrics: Metrics, health: Health) -> WSGIApplication:
-    """Returns the WSGI application: 200 where all is well, 503 where not, with the reason as text."""
+def page(metrics: Metrics, health: Health, model: Callable[[], str] = lambda: NOT_YET) -> WSGIApplication:
+    """Returns the WSGI application: 200 where all is well, 503 where not, with the reason as text.
+
+    Args:
+        model: what the last look at the model found, in words.
+    """
     numbers: WSGIApplication = make_wsgi_app(metrics.registry)
     asked: dict[str, Callable[[], Verdict]] = {"/livez": health.live, "/readyz": health.ready}
 
@@ -30,9 +35,12 @@ def page(metrics: Metrics, health: Health) -> WSGIApplication:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
             return numbers(environ, start_response)
+        if path == "/model":
+            start_response("200 OK", [*_PLAIN])
+            return [model().encode()]
         if path not in asked:
             start_response("404 Not Found", [*_PLAIN])  # the server adds to the list
-            return [b"/livez, /readyz and /metrics are here\n"]
+            return [b"/livez, /readyz, /model and /metrics are here\n"]
         verdict = asked[path]()
         start_response("200 OK" if verdict.good else "503 Service Unavailable", [*_PLAIN])
         return [f"{verdict.because}\n".encode()]

@@ -13,6 +13,7 @@ import structlog
 from fraudgraph.daemon import Step, Totals
 from fraudgraph.monitor.health import Health
 from fraudgraph.monitor.metrics import Metrics
+from fraudgraph.monitor.model_page import NOT_YET, model_text
 
 LAG_EVERY_S: Final = 1.0
 _PARTITION: Final = re.compile(r"^kafka:(?P<topic>[^/]*)/(?P<partition>\d+)#")
@@ -28,6 +29,9 @@ class Clocks:
 
 class Monitor:
     """An `Observer` of the daemon, told by the store's thread and the couriers too.
+
+    Attributes:
+        model: what the last look at the model found, in words.
 
     Args:
         lags: records behind by partition's name; asked in the loop's thread, at most once a second.
@@ -46,6 +50,7 @@ class Monitor:
         self._lags = lags
         self._clocks = clocks or Clocks()
         self._lag_at_s = 0.0
+        self.model = NOT_YET
         self._sinks: list[str] = []
         self._log = structlog.get_logger("fraudgraph.daemon")
         metrics.follow(lambda: (health.live().good, health.ready().good))
@@ -96,6 +101,7 @@ class Monitor:
         into.share.set(totals.largest_share)
         into.share_alarm.set(totals.largest_share > into.largest_share_alarm)
         if totals.model is not None:
+            self.model = model_text(totals)
             into.model.set(totals.model)
             if totals.drift is not None:
                 into.drift.set(totals.drift)

@@ -11,11 +11,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.daemon_world import PARTITIONS, Faults, Mailbox, journal, run
 
+from fraudgraph.daemon import Totals
 from fraudgraph.errors import ConfigurationError, DependencyError
 from fraudgraph.monitor.health import Health
 from fraudgraph.monitor.metrics import Freshness, Metrics
+from fraudgraph.monitor.model_page import NOT_YET, model_text
 from fraudgraph.monitor.page import page, serving
 from fraudgraph.monitor.watch import Clocks, Monitor
+from fraudgraph.scoring.drift import Drifted, DriftReport, Month
 from fraudgraph.scoring.serving import ModelFigures, ShadowFigures
 
 
@@ -166,6 +169,32 @@ def test_what_the_model_is_and_how_its_shadow_differs_is_told() -> None:
     assert (got["fraudgraph_shadow_rings", ()], got["fraudgraph_shadow_crossed", ()]) == (4, 1)
     assert got["fraudgraph_shadow_difference_mean", ()] == 0.25
     assert got["fraudgraph_shadow_difference_max", ()] == 0.75
+
+
+def test_the_model_page_says_what_the_last_look_found() -> None:
+    totals = Totals()
+    assert model_text(totals) == NOT_YET
+    totals.model = ModelFigures(
+        "spring", links=7, bytes=512, drift=2e-6, shadow=ShadowFigures(rings=4, sum_difference=1.0, crossed=1)
+    )
+    totals.rules[("crowd", "alert")] = 3
+    totals.drift = DriftReport(
+        "spring",
+        "",
+        (Drifted("burst_day", "features", 200, 0.4, 0.3, True), Drifted("users", "features", 200, 0.01, 0.1, False)),
+        (Month("2026-03", 40, 0.8, 0.3, True),),
+    )
+    watch = monitor(Clock())
+    watch.metrics.drift.set(totals.drift)
+    with serving("127.0.0.1:0", page(watch.metrics, watch.health, lambda: model_text(totals))) as address:
+        said = get(address, "/model")[1]
+        got = samples(get(address, "/metrics")[1])
+    for line in ("in force: spring", "rule crowd (alert): 3 rings", "drift: burst_day (0.40) of 2 numbers", "- drifted"):
+        assert line in said
+    assert "0.2500 in the mean" in said
+    assert (got["fraudgraph_drift_over", ("features",)], got["fraudgraph_drift_over", ("calibration",)]) == (1, 1)
+    assert got["fraudgraph_drift_psi", ("features",)] == 0.4
+    assert got["fraudgraph_drift_calibration_gap", ()] == 0.5
 
 
 def test_freshness_counts_as_prometheus_would() -> None:

@@ -1,0 +1,47 @@
+"""What `/model` says: what is in force, how its shadow differs, what has drifted, what the rules hold of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fraudgraph.daemon import Totals
+
+NOT_YET: Final = "nothing was looked at yet\n"
+
+
+def model_text(totals: Totals) -> str:
+    """Returns the page, a line for each thing, without personal data."""
+    return "".join(f"{line}\n" for line in _lines(totals))
+
+
+def _lines(totals: Totals) -> Iterator[str]:
+    model = totals.model
+    if model is None:
+        yield NOT_YET.rstrip()
+        return
+    yield f"in force: {model.bundle}"
+    if model.links:
+        yield f"network: {model.links:,} links, {model.bytes:,} bytes, largest error {model.drift:.1e}"
+    if model.shadow.rings:
+        mean = model.shadow.sum_difference / model.shadow.rings
+        yield (
+            f"shadow: {model.shadow.rings:,} rings, difference {mean:.4f} in the mean and {model.shadow.max_difference:.4f}"
+            f" at most, {model.shadow.crossed:,} on the other side of the line"
+        )
+    for (rule, mode), rings in totals.rules.items():
+        yield f"rule {rule} ({mode}): {rings:,} rings"
+    drift = totals.drift
+    if drift is None:
+        return
+    if drift.why_not:
+        yield f"drift: {drift.why_not}"
+    else:
+        over = [f"{each.name} ({each.psi:.2f})" for each in drift.series if each.over and each.psi is not None]
+        yield f"drift: {', '.join(over) or 'none'} of {len(drift.series)} numbers"
+    for month in drift.months:
+        yield (
+            f"calibration {month.month}: said {month.predicted:.2f}, was {month.observed:.2f} of {month.verdicts:,}"
+            f"{' - drifted' if month.over else ''}"
+        )
