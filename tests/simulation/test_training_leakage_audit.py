@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.gangs import shop_with_gangs
 
 from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.errors import ConfigurationError, UsageError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.structural import StructuralScorer
-from tests.support.small_shop import small_shop
 from training.leakage.audit import Claims, audit, table_of
 from training.leakage.gains import gains
 from training.leakage.plant import PLANTS
@@ -36,7 +36,7 @@ def make_engine() -> Engine:
 @cache
 def made(seed: int, *, apart: bool = False) -> tuple[Table, History]:
     """Returns the pipeline's own table of a shop, and the shop's history."""
-    lines = small_shop(seed)
+    lines = shop_with_gangs(seed)
     ready = prepare(
         lines,
         horizon_ms=HORIZON_MS,
@@ -123,4 +123,4 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     assert read_table(path).skipped == ("word",)
     late = replace(few, cut_ms=few.cut_ms + 900 * DAY_MS)
     with pytest.raises(UsageError, match="after the last event"):
-        read_history(late.cut_ms, small_shop(1), make_engine(), decoder=passing_decoder())
+        read_history(late.cut_ms, shop_with_gangs(1), make_engine(), decoder=passing_decoder())

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cli import fraudgraph
+from support.gangs import shop_with_gangs
 
-from tests.support.cli import fraudgraph
-from tests.support.small_shop import small_shop
+from fraudgraph.app import stored_events
+from fraudgraph.cases.book import SOURCE
+from fraudgraph.settings import load_settings
 from training.leakage.table import TEST, read_table, write_table
+from training.prepared import survey
+from training.replay import EventSource
 
 PLAN = "[labels]\nhorizon_days = 3\nfit_cuts = 2\n"
 
@@ -20,7 +25,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Writes a shop's events, a training, and the pipeline's own table."""
     folder = tmp_path_factory.mktemp("shop")
     (folder / "events").mkdir()
-    lines = small_shop(11)
+    lines = shop_with_gangs(11)
     middle = len(lines) // 2
     (folder / "events" / "1.jsonl").write_bytes(b"".join(line + b"\n" for line in lines[:middle]))
     (folder / "events" / "2.jsonl").write_bytes(b"".join(line + b"\n" for line in lines[middle:]))
@@ -81,3 +86,18 @@ def test_a_store_is_audited_by_what_it_read(shop: Path, tmp_path: Path) -> None:
     (grown / "2.jsonl").write_bytes((shop / "events" / "2.jsonl").read_bytes() + more)
     said = fraudgraph(*base, "--sources", grown)
     assert (said.code, said.json) == (0, {**audited(shop)[1]})
+
+
+def test_what_investigators_decided_is_among_a_stores_labels(shop: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shop.db"
+    assert fraudgraph("ingest", shop / "events", "--store", url).code == 0
+    ring = fraudgraph("rings", "list", "--min-probability", "0", "--store", url, "--format", "json").json["rings"][0][
+        "ring_id"
+    ]
+    decide = ("rings", "decide", ring, "confirmed", "--reason", "chargebacks", "--author", "zoe", "--store", url)
+    assert fraudgraph(*decide).code == 0
+    settings = load_settings(flags={"store.url": url})
+    stored = stored_events(settings.settings, [shop / "events"])
+    log = survey(EventSource(stored.read, stored.labels), stored.decoder).labels
+    assert len({label.user for label in log.labels.values() if label.source == SOURCE}) >= 3
+    assert any(label.source == "chargeback" for label in log.labels.values())
