@@ -87,6 +87,7 @@ class Engine:
             shadow=shadow,
             line=line,
             pull_degree=rules.pull_degree,
+            warmed_users=rules.warmed_users,
         )
         self.ties = Ties(policy)
         self.register = RingRegister(rules.min_users)
@@ -213,8 +214,10 @@ class Engine:
         marked, bonds = self._desk.constrain(now_ms)
         change.idents = distinct(np.concatenate((change.idents, marked)))
         moved = self.serving.update(self.graph, change)
+        turned = self.serving.advance(self.graph, self.commit)
         if promotions.bundle is not None:
-            self.serving.promote(promotions.bundle, promotions.key, self.graph)
+            turned |= self.serving.promote(promotions.bundle, promotions.key, self.graph, self.commit)
+        if turned:
             self.records.forget_scores()
         if ruled.changed:
             self.records.note_outdated(self.rows)
@@ -257,7 +260,7 @@ class Engine:
             decisions=list(taken.change.decisions.values()),
             constraints=list(taken.change.constraints.values()),
             audit=sorted((*promotions.audit, *ruled.audit, *taken.change.audit), key=lambda row: row.number),
-            scorer_state=self.records.scorer_state() if promotions.obeyed or ruled.obeyed else None,
+            scorer_state=self.records.scorer_state() if turned or promotions.obeyed or ruled.obeyed else None,
             frozen=taken.change.frozen,
             forgotten=taken.change.forgotten,
             dead_letters_deleted=taken.change.dead_letters_deleted,

@@ -22,6 +22,7 @@ class EngineRules:
         score_epsilon: a member's probability that moved less is not written again.
         second_reader: a confirmed verdict counts only once a second author says the same.
         pull_degree: accounts with more transfers than this are pulled from by the network (`scoring.gnn.engine`).
+        warmed_users: accounts, with their surroundings, that a promoted bundle's network takes up with one commit.
         rescored_rings: the most rings of a commit that are scored again because another model scored them last.
     """
 
@@ -37,3 +38,4 @@ class EngineRules:
     second_reader: bool = False
     rescored_rings: int = 256
     pull_degree: int = 512
+    warmed_users: int = 8_192

@@ -13,11 +13,11 @@ from fraudgraph.scoring.trees_live import LiveTrees
 LiveModel: TypeAlias = LiveNetwork | LiveTrees
 
 
-def live_model(bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> LiveModel:
-    """Returns a bundle's model over a graph, warmed.
+def live_model(bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE, parts: int = 1) -> LiveModel:
+    """Returns a bundle's model over a graph, warmed, or with more than one part to be warmed (`LiveNetwork`).
 
     Raises:
         ConfigurationError: the bundle does not fit this version or the graph's link policy.
     """
     kind: type[LiveNetwork] | type[LiveTrees] = LiveTrees if bundle.manifest.kind == "trees" else LiveNetwork
-    return kind(bundle, graph, pull_degree)
+    return kind(bundle, graph, pull_degree, parts)

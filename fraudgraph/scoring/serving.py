@@ -41,10 +41,27 @@ _MEMBER_LIMIT: Final = 1.5
 
 
 class _Promoted(msgspec.Struct, frozen=True, array_like=True):
-    bundle: str
+    bundle: str  # "" where what is in force comes from the settings
     digest: str
     keys: tuple[str, ...]
     scorer: bytes
+    coming: str = ""
+    coming_digest: str = ""
+    coming_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A promoted bundle whose network is being made beside the one in force.
+
+    Attributes:
+        at: the commit with which it comes in force.
+    """
+
+    bundle: Bundle
+    name: str
+    at: int
+    live: LiveModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,7 @@ class Serving:
         shadow: scores beside what is in force, and is only counted.
         line: probability of an alert, for `ShadowFigures.crossed`.
         pull_degree: as of `LiveNetwork`.
+        warmed_users: accounts, with their surroundings, that a promoted bundle's network takes up with one commit.
 
     Raises:
         ConfigurationError: a bundle does not fit this version's features or the graph's link policy.
@@ -117,15 +135,17 @@ class Serving:
         shadow: Bundle | None = None,
         line: float = 0.5,
         pull_degree: int = PULL_DEGREE,
+        warmed_users: int = 8_192,
     ) -> None:
         self.structural = scorer
         self.scorer = scorer
         self.live: LiveModel | None = None
         self.shadow_figures = ShadowFigures()
         self._library = library
-        self._line, self._pull_degree = line, pull_degree
+        self._line, self._pull_degree, self._warmed_users = line, pull_degree, warmed_users
         self._policy_hash = graph.policy.hash
-        self._promoted: str | None = None
+        self._promoted = ""
+        self._coming: _Coming | None = None
         self._keys: tuple[str, ...] = ()
         self._bundle, self._shadow_bundle = bundle, shadow
         self._shadow: LiveModel | None = None
@@ -145,8 +165,10 @@ class Serving:
         if bundle is None:
             self.live, self.scorer = None, self.structural
         else:
-            self.live = live_model(bundle, graph, self._pull_degree)
-            self.scorer = scorer_of(self.structural, bundle)
+            self._use(live_model(bundle, graph, self._pull_degree))
+
+    def _use(self, live: LiveModel) -> None:
+        self.live, self.scorer = live, scorer_of(self.structural, live.bundle)
 
     def restore(self, state: bytes | None, graph: HotGraph) -> None:
         """Takes up a stored state, and builds the networks over a graph that was restored.
@@ -158,27 +180,35 @@ class Serving:
         if state is not None and state.startswith(_MAGIC):
             stored = msgspec.msgpack.decode(state[len(_MAGIC) :], type=_Promoted)
             self._promoted, self._keys, state = stored.bundle, stored.keys, stored.scorer
-            self._bundle = self._find(stored.bundle)
-            if _digest(self._bundle) != stored.digest:
-                raise ConfigurationError(
-                    f"the bundle {stored.bundle!r} is not the one that was promoted, {stored.digest}",
-                    do="Put that one back under its name, and promote the other under a name of its own.",
-                )
+            if stored.bundle:
+                self._bundle = self._find_again(stored.bundle, stored.digest)
+            coming = self._find_again(stored.coming, stored.coming_digest) if stored.coming else None
+            if coming is not None:
+                live = live_model(coming, graph, self._pull_degree)
+                self._coming = _Coming(coming, stored.coming, stored.coming_at, live)
         if state:
             self.structural.restore(state)
         self._start(graph)
 
     def state(self) -> bytes:
         """Returns what was fitted, and what was promoted, for the store; empty where neither."""
-        if self._promoted is None:
-            return self.structural.state()
-        promoted = _Promoted(self._promoted, _digest(self._bundle), self._keys, self.structural.state())
+        scorer, coming = self.structural.state(), self._coming
+        if not self._keys:
+            return scorer
+        digest = _digest(self._bundle) if self._promoted else ""
+        promoted = _Promoted(self._promoted, digest, self._keys, scorer)
+        if coming is not None:
+            promoted = msgspec.structs.replace(
+                promoted, coming=coming.name, coming_digest=_digest(coming.bundle), coming_at=coming.at
+            )
         return _MAGIC + msgspec.msgpack.encode(promoted)
 
     def update(self, graph: HotGraph, change: GraphChange) -> I32:
         """Takes up a change of the graph; returns users whose score by the network may have moved."""
         if self._shadow is not None:
             self._shadow.update(graph, change)
+        if self._coming is not None:
+            self._coming.live.update(graph, change)
         return np.empty(0, np.int32) if self.live is None else self.live.update(graph, change)
 
     def summaries(self, graph: HotGraph, members: I32, starts: I64) -> F64:
@@ -226,12 +256,45 @@ class Serving:
         except ConfigurationError as error:
             raise Rejected(RejectReason.INVALID_FIELD, f"promote: {error.what}") from error
 
-    def promote(self, bundle: str, key: str, graph: HotGraph) -> None:
-        """Warms a bundle's network over the graph and puts it in force; to be called between two commits."""
-        self._bundle = self._find(bundle)
-        self._put_in_force(self._bundle, graph)
-        self._promoted = bundle
+    def promote(self, bundle: str, key: str, graph: HotGraph, commit: int) -> bool:
+        """Obeys a promotion, between two commits; returns whether the bundle is in force now.
+
+        Where the graph is large, its network is made beside the one in force, a part with each of the next commits, and
+        comes in force with the last of them (`advance`). How many they are follows from the number of accounts at this
+        commit alone, so it is the same in every replay.
+        """
+        found = self._find(bundle)
         self._keys = (*self._keys, key)[-_REMEMBERED:]
+        self._coming = None
+        parts = -(-len(graph.user_table) // self._warmed_users)
+        if found is not None and found.network is not None and parts > 1:
+            live = live_model(found, graph, self._pull_degree, parts)
+            self._coming = _Coming(found, bundle, commit + parts, live)
+            return False
+        self._bundle, self._promoted = found, bundle
+        self._put_in_force(found, graph)
+        return True
+
+    def advance(self, graph: HotGraph, commit: int) -> bool:
+        """Goes on with the network of a promoted bundle; returns whether it came in force with this commit."""
+        coming = self._coming
+        if coming is None:
+            return False
+        coming.live.warm(graph)
+        if commit < coming.at:
+            return False
+        self._bundle, self._promoted, self._coming = coming.bundle, coming.name, None
+        self._use(coming.live)
+        return True
+
+    def _find_again(self, name: str, digest: str) -> Bundle | None:
+        bundle = self._find(name)
+        if _digest(bundle) != digest:
+            raise ConfigurationError(
+                f"the bundle {name!r} is not the one that was promoted, {digest}",
+                do="Put that one back under its name, and promote the other under a name of its own.",
+            )
+        return bundle
 
     def _find(self, bundle: str) -> Bundle | None:
         if bundle == STRUCTURAL:

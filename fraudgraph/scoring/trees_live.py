@@ -26,13 +26,13 @@ class LiveTrees:
     """One bundle's trees over one graph, with the network whose embeddings they read, where they read any.
 
     Args:
-        pull_degree: as of `LiveNetwork`.
+        pull_degree, parts: as of `LiveNetwork`.
 
     Raises:
         ConfigurationError: the bundle has no trees, was trained on other columns, or under another link policy.
     """
 
-    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> None:
+    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE, parts: int = 1) -> None:
         require_fit(bundle.manifest, graph.policy.hash)
         if bundle.trees is None or bundle.manifest.trees is None:
             raise ConfigurationError(f"there are no trees in the bundle {bundle.name!r}", do="Name one with trees.")
@@ -43,8 +43,12 @@ class LiveTrees:
         self.inner: LiveNetwork | None = None
         if bundle.network is not None:
             manifest = replace(bundle.manifest, kind="network", trees=None, event_head=None, calibration=_AS_IT_IS)
-            self.inner = LiveNetwork(Bundle(manifest, bundle.network), graph, pull_degree)
+            self.inner = LiveNetwork(Bundle(manifest, bundle.network), graph, pull_degree, parts)
         self._muted = hubs_of(graph)
+
+    def warm(self, graph: HotGraph) -> bool:
+        """Takes up the next part of the graph, if one is left; returns whether none is left now."""
+        return self.inner is None or self.inner.warm(graph)
 
     def update(self, graph: HotGraph, change: GraphChange) -> I32:
         """Takes up a change of the graph, just applied to it; returns users whose score may have moved.

@@ -41,8 +41,8 @@ def library(name: str) -> Bundle:
         raise ConfigurationError(f"there is no bundle {name!r}", do="Name another.") from None
 
 
-def start(bundle: str | None = None, *, rescored_rings: int = 256) -> Engine:
-    rules = replace(SMALL_RULES, rescored_rings=rescored_rings)
+def start(bundle: str | None = None, *, rescored_rings: int = 256, warmed_users: int = 8_192) -> Engine:
+    rules = replace(SMALL_RULES, rescored_rings=rescored_rings, warmed_users=warmed_users)
     return Engine(SMALL_POLICY, rules, FakeScorer(), bundle=bundle and BUNDLES[bundle], library=library)
 
 
@@ -93,6 +93,45 @@ def test_a_promoted_bundle_is_in_force_with_the_same_commit_and_scores_as_if_it_
     (row,) = outcome.delta.audit
     assert (row.what, row.author, row.before, row.after) == ("promotion", "me", "structural", "second")
     assert verify([row], {}) == []
+
+
+def test_in_a_large_graph_the_network_is_made_beside_the_one_in_force_and_swapped_at_a_commit_that_replays() -> None:
+    events = source(7)
+    always = start("second")
+    run(always, events, 0, 150)
+    store = MemoryStore(SMALL_POLICY, SMALL_RULES.priority)
+    store.claim()
+    engine = start("first", warmed_users=5)
+    for delta in (*run(engine, events, 0, 60), engine.apply(said("second")).delta):
+        store.commit(delta)
+    parts = -(-len(engine.graph.user_table) // 5)
+    assert parts > 3
+    swap = engine.commit + parts
+    for delta in run(engine, events, 60, 80):
+        store.commit(delta)
+    again = start("first", warmed_users=1)
+    again.restore(store.load())
+    for one in (engine, again):
+        assert {row.scorer for row in one.rows.values()} == {"network-1/first"}
+        for delta in run(one, events, 80, 60 + 10 * (parts - 1)):
+            assert delta.scorer_state is None
+        assert (one.commit, one.serving.name) == (swap - 1, "first")
+        (delta,) = run(one, events, 60 + 10 * (parts - 1), 60 + 10 * parts)
+        assert delta.scorer_state is not None
+        assert (one.commit, one.serving.name) == (swap, "second")
+        run(one, events, 60 + 10 * parts, 150)
+        assert {row.scorer for row in one.rows.values()} == {"network-1/second"}
+        assert probabilities(one) == pytest.approx(probabilities(always), abs=1e-4)
+
+
+def test_what_is_promoted_next_takes_the_place_of_what_is_still_being_made() -> None:
+    engine = start(warmed_users=5)
+    run(engine, source(8), 0, 100)
+    engine.apply(said("first"))
+    outcome = engine.apply(said("structural", 1))
+    assert [(row.before, row.after) for row in outcome.delta.audit] == [("structural", "structural")]
+    run(engine, source(8), 100, 150)
+    assert engine.serving.live is None
 
 
 def test_structure_alone_can_be_promoted_back() -> None:

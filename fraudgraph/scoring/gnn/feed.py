@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType
 from fraudgraph.graph.columns import grown
-from fraudgraph.graph.hot import GraphChange, HotGraph, Idents
+from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.types import F64, I8, I32, I64, U8, Bool, Int
@@ -72,15 +72,14 @@ def network_graph(graph: HotGraph) -> NetworkGraph:
     nodes = _node_count(graph)
     kind, bands = np.full(nodes, -1, np.int8), np.zeros((nodes, FEATURE_COLUMNS), np.int32)
     muted = np.zeros(nodes, np.bool_)
-    users, idents = _living(graph)
+    users, idents, slots, transfers = _living(graph, tops_of(graph))
     kind[2 * users], bands[2 * users] = EntityKind.USER, user_bands(graph, users)
     kind[2 * idents + 1], bands[2 * idents + 1] = graph.idents.kind[idents], ident_bands(graph, idents)
     muted[2 * idents + 1] = _is_muted(graph.idents, hub_limits(graph.policy), idents)
-    slots = np.flatnonzero(graph.links.user >= 0)
     ident = graph.links.ident[slots]
     pairs: dict[tuple[int, int, int], int] = {}
     c = graph.transfers.columns
-    for slot in np.flatnonzero(c.sender >= 0).tolist():
+    for slot in transfers.tolist():
         pair = (_FAMILY_OF[int(c.kind[slot])], 2 * int(c.sender[slot]), 2 * int(c.receiver[slot]))
         pairs[pair] = max(pairs.get(pair, 0), int(c.last_ms[slot]) // _STEP)
     of_pairs = np.array([(*pair, step) for pair, step in pairs.items()], np.int64).reshape(-1, 4)
@@ -119,9 +118,12 @@ class NetworkFeed:
 
     Args:
         busy_from: accounts with so many partners in one direction of transfers or referrals are `busy`.
+        in_parts: the graph is told in several parts, with its changes in between.
     """
 
-    def __init__(self, policy: LinkPolicy, half_life_ms: int | None, *, busy_from: int = 2**31) -> None:
+    def __init__(
+        self, policy: LinkPolicy, half_life_ms: int | None, *, busy_from: int = 2**31, in_parts: bool = False
+    ) -> None:
         self.busy: set[tuple[int, int, int]] = set()
         self._busy_from = busy_from
         self._partners: Counter[tuple[int, int, int]] = Counter()
@@ -129,18 +131,28 @@ class NetworkFeed:
         self._newest_ms = 0
         self._limits = hub_limits(policy)
         self._told = _new_told()
+        self._in_parts = in_parts
         self._pairs: dict[tuple[int, int, int], dict[int, int]] = {}
         self._pair_of: dict[int, tuple[int, int, int]] = {}
 
     def everything(self, graph: HotGraph) -> tuple[FeatureBatch, LinkBatch]:
         """Returns all that the network does not know of the graph yet: at a start, everything."""
-        users, idents = _living(graph)
-        slots = np.flatnonzero(graph.links.user >= 0).astype(np.int32)
+        return self.part(graph, tops_of(graph), 0, 1)
+
+    def part(self, graph: HotGraph, tops: Tops, at: int, parts: int) -> tuple[FeatureBatch, LinkBatch]:
+        """Returns what the network does not know yet of one of so many parts of the graph.
+
+        Between two parts the graph may change, if every change is told (`update`).
+
+        Args:
+            tops: as of the first part; what came later is told as a change.
+        """
+        users, idents, slots, transfers = _living(graph, tops, at, parts)
+        self._in_parts = at + 1 < parts
         # A user's links one after the other, and users in order: what is near in the network's memory is used together.
         slots = slots[np.argsort(graph.links.user[slots], kind="stable")]
-        transfers = np.flatnonzero(graph.transfers.columns.sender >= 0).tolist()
         none = np.empty(0, np.int32)
-        return self._tell(graph, users, idents, slots, none, transfers, [], [])
+        return self._tell(graph, users, idents, slots, none, transfers.tolist(), [], [])
 
     def update(self, graph: HotGraph, change: GraphChange) -> tuple[FeatureBatch, LinkBatch]:
         """Returns what a change of the graph, just applied to it, means to the network."""
@@ -173,6 +185,8 @@ class NetworkFeed:
     ) -> tuple[FeatureBatch, LinkBatch]:
         self._told = _reserve(self._told, _node_count(graph), len(graph.links.user))
         told = self._told
+        if self._in_parts:
+            users, idents = _with_ends(graph, users, idents, slots, transfers)
         features = self._features(graph, users, idents)
         removed = np.empty((len(slots_deleted), 3), np.int32)
         count = int(take_back_links(told, graph.idents.kind, slots_deleted, removed))
@@ -302,9 +316,43 @@ def _node_count(graph: HotGraph) -> int:
     return 2 * max(len(graph.users.last_ms), len(graph.idents.kind))
 
 
-def _living(graph: HotGraph) -> tuple[I32, I32]:
-    users = np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)
-    return users, np.flatnonzero(graph.idents.degree > 0).astype(np.int32)
+Tops: TypeAlias = tuple[int, int, int, int]
+"""Ids of users, identifiers, links and transfers below which all of them lie."""
+
+
+def tops_of(graph: HotGraph) -> Tops:
+    """Returns how many of each a graph has room for."""
+    return (
+        len(graph.users.last_ms),
+        len(graph.idents.degree),
+        len(graph.links.user),
+        len(graph.transfers.columns.sender),
+    )
+
+
+def _living(graph: HotGraph, tops: Tops, at: int = 0, parts: int = 1) -> tuple[I32, I32, I32, I32]:
+    """Returns the users, identifiers, links and transfers that are there, of one of so many parts below the tops."""
+    users, idents, links, transfers = (slice(top * at // parts, top * (at + 1) // parts) for top in tops)
+    return (
+        _ids(graph.users.last_ms[users] >= 0, users),
+        _ids(graph.idents.degree[idents] > 0, idents),
+        _ids(graph.links.user[links] >= 0, links),
+        _ids(graph.transfers.columns.sender[transfers] >= 0, transfers),
+    )
+
+
+def _ids(there: Bool, part: slice) -> I32:
+    ids: I32 = (np.flatnonzero(there) + part.start).astype(np.int32)
+    return ids
+
+
+def _with_ends(graph: HotGraph, users: I32, idents: I32, slots: I32, transfers: list[int]) -> tuple[I32, I32]:
+    """Returns users and identifiers with those at the ends of links and transfers, which may not be told yet."""
+    c = graph.transfers.columns
+    return (
+        distinct(np.concatenate((users, graph.links.user[slots], c.sender[transfers], c.receiver[transfers]))),
+        distinct(np.concatenate((idents, graph.links.ident[slots]))),
+    )
 
 
 def _is_muted(idents: Idents, limits: I64, ids: I32) -> Bool:

@@ -13,7 +13,7 @@ from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.fitting import require_fit
 from fraudgraph.scoring.gnn.engine import PULL_DEGREE, Figures, IncrementalNetwork
 from fraudgraph.scoring.gnn.features import head_features
-from fraudgraph.scoring.gnn.feed import NetworkFeed, hub_limits, users_of
+from fraudgraph.scoring.gnn.feed import NetworkFeed, hub_limits, tops_of, users_of
 from fraudgraph.scoring.ring_head import reading_times, summarise
 
 SUMMARY_DECIMALS: Final = 4
@@ -27,23 +27,37 @@ class LiveNetwork:
     Args:
         pull_degree: nodes with more links than this are pulled from at read (`scoring.gnn.engine`). Above the most
             users of an identifier that is no hub it concerns only accounts that pay, or are paid by, that many others.
+        parts: in so many the graph is taken up, by `warm`; 1 is taken up at once. In between every change of the graph
+            is to be told, and scores are not to be read.
 
     Raises:
         ConfigurationError: the bundle was trained on other features, or under another link policy.
     """
 
-    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE) -> None:
+    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE, parts: int = 1) -> None:
         require_fit(bundle.manifest, graph.policy.hash)
         self.bundle = bundle
         # The network goes on pulling from a node until it has fewer links than half of the limit.
-        self.feed = NetworkFeed(graph.policy, bundle.weights.schema.half_life_ms, busy_from=pull_degree // 2)
-        features, links = self.feed.everything(graph)
-        nodes = int(features.node.max(initial=0)) + 1
+        self.feed = NetworkFeed(
+            graph.policy, bundle.weights.schema.half_life_ms, busy_from=pull_degree // 2, in_parts=parts > 1
+        )
+        self._tops = tops_of(graph)
+        users, idents, links, _ = self._tops
         self.network = IncrementalNetwork(
-            bundle.weights, pull_degree=pull_degree, nodes=max(1024, nodes), links=max(1024, len(links.op))
+            bundle.weights, pull_degree=pull_degree, nodes=max(1024, 2 * max(users, idents)), links=max(1024, links)
         )
         self._pulls_idents = pull_degree < hub_limits(graph.policy).max()
-        self.network.apply(links, features)
+        self._parts, self._done = parts, 0
+        if parts == 1:
+            self.warm(graph)
+
+    def warm(self, graph: HotGraph) -> bool:
+        """Takes up the next part of the graph, if one is left; returns whether none is left now."""
+        if self._done < self._parts:
+            features, links = self.feed.part(graph, self._tops, self._done, self._parts)
+            self.network.apply(links, features)
+            self._done += 1
+        return self._done == self._parts
 
     def update(self, graph: HotGraph, change: GraphChange) -> I32:
         """Takes up a change of the graph, just applied to it; returns users whose score may have moved.
