@@ -134,15 +134,29 @@ app.command("evaluate-narrator", epilog="Example: fraudgraph evaluate-narrator -
 app.add_typer(score.commands, name="score")
 app.add_typer(constraints.commands, name="constraints")
 app.add_typer(rules.commands, name="rules")
-model.commands.command("push", epilog="Example: fraudgraph model push spring --as challenger")(registry.push)
-model.commands.command("alias", epilog="Example: fraudgraph model alias champion spring")(registry.alias)
-model.commands.command("registry", epilog="Example: fraudgraph model registry")(registry.list_registry)
-model.commands.command("drift", epilog="Example: fraudgraph model drift --store sqlite:///shop.db --exit-code")(
-    drift.drift
-)
-model.commands.command("reference", epilog="Example: fraudgraph model reference --store sqlite:///shop.db")(
-    drift.reference
-)
+model.commands.command(
+    "push",
+    short_help="Puts a bundle into the registry.",
+    epilog="Example: fraudgraph model push spring --as challenger",
+)(registry.push)
+model.commands.command(
+    "alias",
+    short_help="Points an alias to a bundle of the registry.",
+    epilog="Example: fraudgraph model alias champion spring",
+)(registry.alias)
+model.commands.command(
+    "registry", short_help="Lists the registry's bundles and aliases.", epilog="Example: fraudgraph model registry"
+)(registry.list_registry)
+model.commands.command(
+    "drift",
+    short_help="Says what has moved away from the reference.",
+    epilog="Example: fraudgraph model drift --store sqlite:///shop.db --exit-code",
+)(drift.drift)
+model.commands.command(
+    "reference",
+    short_help="Takes what is now as the reference of drift.",
+    epilog="Example: fraudgraph model reference --store sqlite:///shop.db",
+)(drift.reference)
 app.add_typer(model.commands, name="model")
 app.command("train", epilog="Example: fraudgraph train --config configs/training/gnn.toml --data events/")(train.train)
 app.command(

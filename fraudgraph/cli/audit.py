@@ -81,7 +81,9 @@ def list_(
         note("nobody has decided anything yet")
 
 
-@commands.command(epilog="Example: fraudgraph audit verify --store sqlite:///shop.db")
+@commands.command(
+    short_help="Checks the chain of hashes.", epilog="Example: fraudgraph audit verify --store sqlite:///shop.db"
+)
 def verify(
     head: Annotated[
         str | None,

@@ -109,7 +109,11 @@ def remove(
     say(recorded, {"removed": constraint_id}, f"{constraint_id} is removed", format)
 
 
-@commands.command("list", epilog="Example: fraudgraph constraints list --store sqlite:///shop.db")
+@commands.command(
+    "list",
+    short_help="Lists the constraints in force.",
+    epilog="Example: fraudgraph constraints list --store sqlite:///shop.db",
+)
 def list_(
     all_: Annotated[bool, typer.Option("--all", help="Also those that ended or were removed.")] = False,
     format: Annotated[

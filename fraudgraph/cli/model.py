@@ -40,7 +40,9 @@ class CardFormat(StrEnum):
     JSON = "json"
 
 
-@commands.command("list", epilog="Example: fraudgraph model list --store sqlite:///shop.db")
+@commands.command(
+    "list", short_help="Lists the bundles there are.", epilog="Example: fraudgraph model list --store sqlite:///shop.db"
+)
 def list_(
     format: Annotated[Format, typer.Option("--format", help="Table for people, JSON for programs.")] = Format.TABLE,
     store: StoreOption = None,
@@ -97,7 +99,7 @@ def list_(
         note(f"in force: {in_force}")
 
 
-@commands.command(epilog="Example: fraudgraph model show default")
+@commands.command(short_help="Shows a bundle's card.", epilog="Example: fraudgraph model show default")
 def show(
     name: NameArgument,
     format: Annotated[CardFormat, typer.Option("--format", help="Card (Markdown), or JSON.")] = CardFormat.CARD,
@@ -118,7 +120,9 @@ def show(
         write_text(card_of(manifest), None)
 
 
-@commands.command(epilog="Example: fraudgraph model compare default mine")
+@commands.command(
+    short_help="Prints bundles' figures side by side.", epilog="Example: fraudgraph model compare default mine"
+)
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="NAME NAME...", help="Two bundles or more.")],
     format: Annotated[Format, typer.Option("--format", help="Table for people, JSON for programs.")] = Format.TABLE,
@@ -165,7 +169,9 @@ def compare(
         note("they were trained and measured on different data: a difference may be the data's")
 
 
-@commands.command(epilog="Example: fraudgraph model promote default --store sqlite:///shop.db")
+@commands.command(
+    short_help="Puts a bundle in force.", epilog="Example: fraudgraph model promote default --store sqlite:///shop.db"
+)
 def promote(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A bundle's name, @champion, or structural.")],
     author: AuthorOption = None,
@@ -185,7 +191,9 @@ def promote(
     _promote(settings, bundle_name(settings, name), author=author, wait=wait, format=format)
 
 
-@commands.command(epilog="Example: fraudgraph model rollback --store sqlite:///shop.db")
+@commands.command(
+    short_help="Undoes the last promotion.", epilog="Example: fraudgraph model rollback --store sqlite:///shop.db"
+)
 def rollback(
     author: AuthorOption = None,
     wait: WaitOption = False,

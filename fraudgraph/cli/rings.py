@@ -71,7 +71,11 @@ class ReportFormat(StrEnum):
 RingArgument = Annotated[str, typer.Argument(metavar="RING_ID", help="The ring's id, as `rings list` shows it.")]
 
 
-@commands.command("list", epilog="Example: fraudgraph rings list --store sqlite:///shop.db --since 7d --limit 20")
+@commands.command(
+    "list",
+    short_help="Lists the rings that wait for somebody.",
+    epilog="Example: fraudgraph rings list --store sqlite:///shop.db --since 7d --limit 20",
+)
 def list_(
     format: Annotated[
         ListFormat, typer.Option("--format", help="Table for people; JSON, NDJSON or CSV for programs.")
@@ -136,13 +140,20 @@ def list_(
 
 commands.command(
     "decide",
+    short_help="Records your verdict about a ring.",
     epilog="Example: fraudgraph rings decide R000001 confirmed --reason chargebacks --note 'bank says so'",
 )(decide.decide)
-commands.command("history", epilog="Example: fraudgraph rings history R000001 --store sqlite:///shop.db")(
-    history.history
-)
+commands.command(
+    "history",
+    short_help="Tells a ring's story.",
+    epilog="Example: fraudgraph rings history R000001 --store sqlite:///shop.db",
+)(history.history)
 commands.command("dossier", epilog="Example: fraudgraph rings dossier R000001 --out R000001.zip")(dossier.dossier)
-commands.command("undo", epilog="Example: fraudgraph rings undo D000001 --store sqlite:///shop.db")(decide.undo)
+commands.command(
+    "undo",
+    short_help="Takes a decision back.",
+    epilog="Example: fraudgraph rings undo D000001 --store sqlite:///shop.db",
+)(decide.undo)
 
 
 @commands.command(epilog="Example: fraudgraph rings show R000001 --store sqlite:///shop.db --format json")

@@ -34,7 +34,9 @@ class Format(StrEnum):
 TableOption = Annotated[Format, typer.Option("--format", help="Table for people, JSON for programs.")]
 
 
-@commands.command(epilog="Example: fraudgraph rules check configs/rules.toml")
+@commands.command(
+    short_help="Reads a rule file as the engine would.", epilog="Example: fraudgraph rules check configs/rules.toml"
+)
 def check(file: FileArgument, format: TableOption = Format.TABLE) -> None:
     """Reads a rule file as the engine would, and says what each rule asks."""
     from fraudgraph.rules.schema import read_rules
@@ -44,7 +46,11 @@ def check(file: FileArgument, format: TableOption = Format.TABLE) -> None:
     note(f"{len(rules.rules)} rules can be used; hash {rules.hash or 'none'}")
 
 
-@commands.command("list", epilog="Example: fraudgraph rules list --store sqlite:///shop.db")
+@commands.command(
+    "list",
+    short_help="Lists the rules in force, and what they hold of.",
+    epilog="Example: fraudgraph rules list --store sqlite:///shop.db",
+)
 def list_(
     format: TableOption = Format.TABLE,
     store: StoreOption = None,
@@ -70,7 +76,10 @@ def list_(
         note(f"{waiting:,} rings were judged by other rules, and are again when something touches them")
 
 
-@commands.command(epilog="Example: fraudgraph rules apply configs/rules.toml --store sqlite:///shop.db")
+@commands.command(
+    short_help="Puts the rules of a file in force.",
+    epilog="Example: fraudgraph rules apply configs/rules.toml --store sqlite:///shop.db",
+)
 def apply(
     file: FileArgument,
     author: AuthorOption = None,
@@ -97,7 +106,7 @@ def apply(
     say(recorded, said, f"{len(rules.rules)} rules of version {rules.version} are in force", format)
 
 
-@commands.command(epilog="Example: fraudgraph rules features")
+@commands.command(short_help="Lists what a rule may compare.", epilog="Example: fraudgraph rules features")
 def features(format: TableOption = Format.TABLE) -> None:
     """Lists what a rule may compare, of a ring and of an account."""
     from fraudgraph.rules.features import ACCOUNT_FEATURES, FEATURES

@@ -47,7 +47,11 @@ class Format(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", help="Text for people, JSON for programs.")]
 
 
-@commands.command("user", epilog="Example: fraudgraph score user u1001 --explain --set model.bundle=default")
+@commands.command(
+    "user",
+    short_help="Says how likely an account takes part in fraud.",
+    epilog="Example: fraudgraph score user u1001 --explain --set model.bundle=default",
+)
 def user(
     user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="The account's id, as lists show it.")],
     explain: Annotated[bool, typer.Option("--explain", help="Says what each link and feature does.")] = False,

@@ -44,7 +44,7 @@ class Service(StrEnum):
 OnlyOption = Annotated[Service | None, typer.Option("--only", help="One of the services; both if absent.")]
 
 
-@commands.command(epilog="Example: fraudgraph services up")
+@commands.command(short_help="Starts a Kafka and a Neo4j on 127.0.0.1.", epilog="Example: fraudgraph services up")
 def up(
     folder: FolderOption = DEFAULT_FOLDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of a new Kafka; 0 takes a free one.")] = 9092,
@@ -65,7 +65,9 @@ def up(
         note(f"its password is in {neo4j.password_file}, for neo4j.password_file or {NEO4J_PASSWORD_VARIABLE}")
 
 
-@commands.command(epilog="Example: fraudgraph services fill world/events.jsonl")
+@commands.command(
+    short_help="Writes a file's events into the topic.", epilog="Example: fraudgraph services fill world/events.jsonl"
+)
 def fill(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines.")],
     folder: FolderOption = DEFAULT_FOLDER,

@@ -14,7 +14,10 @@ from fraudgraph.errors import UsageError
 commands = typer.Typer(no_args_is_help=True, help="Backs a store up, moves it, or gives it a new key.")
 
 
-@commands.command(epilog="Example: fraudgraph store backup shop-2026-11-24.db --store sqlite:///shop.db")
+@commands.command(
+    short_help="Copies all that the store holds to a file.",
+    epilog="Example: fraudgraph store backup shop-2026-11-24.db --store sqlite:///shop.db",
+)
 def backup(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The backup, which must not be there yet.")],
     store: StoreOption = None,
@@ -32,7 +35,10 @@ def backup(
     note(f"wrote {out}: commit {copied.commit}, {copied.links:,} links, {copied.rings:,} rings")
 
 
-@commands.command(epilog="Example: fraudgraph store restore shop-2026-11-24.db --store sqlite:///new.db")
+@commands.command(
+    short_help="Copies a backup into a new store.",
+    epilog="Example: fraudgraph store restore shop-2026-11-24.db --store sqlite:///new.db",
+)
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A backup.")],
     store: StoreOption = None,
@@ -53,7 +59,10 @@ def restore(
     )
 
 
-@commands.command(epilog="Example: fraudgraph store migrate --to neo4j://localhost:7687 --store sqlite:///shop.db")
+@commands.command(
+    short_help="Copies one store into another.",
+    epilog="Example: fraudgraph store migrate --to neo4j://localhost:7687 --store sqlite:///shop.db",
+)
 def migrate(
     to: Annotated[str, typer.Option("--to", metavar="URL", help="A new store, of any kind.")],
     store: StoreOption = None,
@@ -73,7 +82,11 @@ def migrate(
     )
 
 
-@commands.command("rotate-key", epilog="Example: fraudgraph store rotate-key --store sqlite:///shop.db")
+@commands.command(
+    "rotate-key",
+    short_help="Gives the store a new key.",
+    epilog="Example: fraudgraph store rotate-key --store sqlite:///shop.db",
+)
 def rotate_key(
     finish: Annotated[bool, typer.Option("--finish", help="End it, if nothing needs the old key.")] = False,
     even_so: Annotated[bool, typer.Option("--even-so", help="With --finish: end it in any case.")] = False,

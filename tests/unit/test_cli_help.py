@@ -25,6 +25,7 @@ def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 COMMANDS = dict(_walk(ROOT, ()))
+GROUPS = [(name,) for name, command in ROOT.commands.items() if hasattr(command, "commands")]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -42,7 +43,7 @@ def test_help_has_a_sentence_per_option_and_an_example_that_parses(path: tuple[s
     command.make_context(path[-1], shlex.split(example))
 
 
-@pytest.mark.parametrize("path", [(), *COMMANDS], ids=lambda path: " ".join(path) or "root")
+@pytest.mark.parametrize("path", [(), *GROUPS, *COMMANDS], ids=lambda path: " ".join(path) or "root")
 def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
