@@ -25,10 +25,10 @@ def _lines(totals: Totals) -> Iterator[str]:
     if model.links:
         yield f"network: {model.links:,} links, {model.bytes:,} bytes, largest error {model.drift:.1e}"
     if model.shadow.rings:
-        mean = model.shadow.sum_difference / model.shadow.rings
+        shadow = model.shadow
         yield (
-            f"shadow: {model.shadow.rings:,} rings, difference {mean:.4f} in the mean and {model.shadow.max_difference:.4f}"
-            f" at most, {model.shadow.crossed:,} on the other side of the line"
+            f"shadow: {shadow.rings:,} rings, difference {shadow.sum_difference / shadow.rings:.4f} in the mean and"
+            f" {shadow.max_difference:.4f} at most, {shadow.crossed:,} on the other side of the line"
         )
     for (rule, mode), rings in totals.rules.items():
         yield f"rule {rule} ({mode}): {rings:,} rings"

@@ -189,7 +189,12 @@ def test_the_model_page_says_what_the_last_look_found() -> None:
     with serving("127.0.0.1:0", page(watch.metrics, watch.health, lambda: model_text(totals))) as address:
         said = get(address, "/model")[1]
         got = samples(get(address, "/metrics")[1])
-    for line in ("in force: spring", "rule crowd (alert): 3 rings", "drift: burst_day (0.40) of 2 numbers", "- drifted"):
+    for line in (
+        "in force: spring",
+        "rule crowd (alert): 3 rings",
+        "drift: burst_day (0.40) of 2 numbers",
+        "- drifted",
+    ):
         assert line in said
     assert "0.2500 in the mean" in said
     assert (got["fraudgraph_drift_over", ("features",)], got["fraudgraph_drift_over", ("calibration",)]) == (1, 1)
