@@ -12,7 +12,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.narrative.evidence import Evidence, make_evidence
 from fraudgraph.narrative.kept import KeptPlan
 from fraudgraph.narrative.worker import NarrationWorker
-from fraudgraph.stores.port import CommitDelta, NarrativeRow, StoreReader
+from fraudgraph.stores.port import QUEUE_STATUSES, CommitDelta, NarrativeRow, StoreReader
 
 
 class StoredRings:
@@ -45,14 +45,25 @@ class StoredRings:
 
 
 class Narration:
-    """Has every alerted ring told; a `Follower` of the daemon."""
+    """Has every alerted ring told, and told anew when it has changed; a `Follower` of the daemon."""
 
     def __init__(self, worker: NarrationWorker) -> None:
         self._worker = worker
 
     def committed(self, delta: CommitDelta | None) -> None:
-        """Offers the rings of the alerts to the worker; those that find its queue full are told at the next start."""
-        for alert in () if delta is None else delta.alerts:
+        """Offers the rings of the alerts to the worker; those that find its queue full are told at the next start.
+
+        Of other rings that changed it takes up those that it was offered before, as long as they wait for an analyst.
+        """
+        if delta is None:
+            return
+        for step in delta.lineage:
+            if step.what == "merged" and step.other_ring_id is not None:
+                self._worker.merged(step.ring_id, step.other_ring_id)
+        for row in delta.rings:
+            if row.status in QUEUE_STATUSES:
+                self._worker.changed(row.ring_id)
+        for alert in delta.alerts:
             self._worker.offer(alert.ring_id)
 
 

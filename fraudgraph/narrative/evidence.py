@@ -14,7 +14,7 @@ from fraudgraph.durations import DAY_MS, MINUTE_MS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.narrative.actions import POSSIBLE, Action, actions, allowed, open_orders
 from fraudgraph.narrative.innocent import Explanation, explanations
-from fraudgraph.narrative.pack import ALL, MAX_CHARS, SHOWN_NAMES, EvidencePack, PackFact, Value, line
+from fraudgraph.narrative.pack import ALL, MAX_CHARS, SHOWN_NAMES, EvidencePack, PackFact, Value, line, written
 from fraudgraph.rings.facts import facts as facts_of
 from fraudgraph.rings.facts_kinds import Fact, FieldValue
 from fraudgraph.rings.facts_view import RingView
@@ -101,9 +101,9 @@ class Evidence:
     def hash(self) -> str:
         """BLAKE2b (RFC 7693) of the pack, the names, who is in each fact and whether a ring is possible, 128 bits.
 
-        What a narrative says stands as long as this does.
+        What a narrative says stands as long as this does; time alone does not change it (`EvidencePack.hash`).
         """
-        digest = hashlib.blake2b(self.pack.text().encode(), digest_size=16)
+        digest = hashlib.blake2b(self.pack.hash.encode(), digest_size=16)
         digest.update(msgspec.json.encode(self.names, order="sorted"))
         digest.update(msgspec.json.encode({name: sorted(who) for name, who in self.accounts.items()}, order="sorted"))
         digest.update(b"possible" if self.possible else b"")
@@ -229,7 +229,6 @@ def _ring_row(view: RingView, by_user: Mapping[str, Role]) -> PackFact:
         "first": min((u.first_ms for u in users), default=view.snapshot.as_of_ms),
         "last": max((u.last_ms for u in users), default=view.snapshot.as_of_ms),
         **{f"shared_{kind}": n for kind, n in sorted(shared.items())},
-        "as_of": view.snapshot.as_of_ms,
     }
     return PackFact("R", "ring", 0, fields)
 
@@ -307,12 +306,12 @@ def _member_rows(view: RingView, by_user: Mapping[str, Role], members: Mapping[s
 def _fitted(rows: Sequence[PackFact], facts: Sequence[PackFact], members: int) -> EvidencePack:
     """Returns the pack of what fits: rows that are no members, facts by weight, then members."""
     fixed = [row for row in rows if row.kind != "member"]
-    left = MAX_CHARS - len(EvidencePack((), (), 10**7, 10**7).text()) - sum(len(line(row)) + 1 for row in fixed)
+    left = MAX_CHARS - len(EvidencePack((), (), 10**7, 10**7).text()) - sum(map(_room, fixed))
     chosen: set[str] = set()
     people = [row for row in rows if row.kind == "member"]
     ranked = _by_importance(facts)
     for item in (*ranked[:FIRST_FACTS], *people[:FIRST_MEMBERS], *ranked[FIRST_FACTS:], *people[FIRST_MEMBERS:]):
-        cost = len(line(item)) + 1
+        cost = _room(item)
         if cost <= left:
             chosen.add(item.id)
             left -= cost
@@ -322,6 +321,14 @@ def _fitted(rows: Sequence[PackFact], facts: Sequence[PackFact], members: int) -
         facts_total=len(facts),
         members_total=members,
     )
+
+
+def _room(item: PackFact) -> int:
+    """Returns how many characters a line needs at most, whatever of it fades: so that time alone fits no other facts."""
+    fading = len(" +100") if item.id.startswith("E") else 0
+    if item.kind == "money" and "ordered" in item.fields:
+        fading = len(f" open={written(item, 'ordered')}")
+    return len(line(item, fading=False)) + 1 + fading
 
 
 def _by_importance(facts: Sequence[PackFact]) -> list[PackFact]:

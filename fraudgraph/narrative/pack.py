@@ -52,7 +52,7 @@ class Side(StrEnum):
 
 UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
     {
-        **dict.fromkeys(("first", "last", "at", "as_of", "known_since"), Unit.TIME),
+        **dict.fromkeys(("first", "last", "at", "known_since"), Unit.TIME),
         **dict.fromkeys(("median_gap", "median_span", "median_wait", "youngest_age"), Unit.SPAN),
         **dict.fromkeys(
             ("amount", "refunded", "charged_back", "ordered", "exposed", "at_risk", "sent", "open"), Unit.MONEY
@@ -147,8 +147,13 @@ class EvidencePack(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """BLAKE2b (RFC 7693) of `text`, 128 bits in hex: it changes when anything does that a narrator can read."""
-        return hashlib.blake2b(self.text().encode(), digest_size=16).hexdigest()
+        """BLAKE2b (RFC 7693) of all that a narrative says, 128 bits in hex.
+
+        It changes when something happens in the ring, and not as time passes: what a fact weighs fades while nothing
+        happens, and an order is shipped by and by. No claim says either.
+        """
+        lines = (line(item, fading=False) for item in (*self.rows, *self.facts))
+        return hashlib.blake2b("\n".join((self.coverage, *lines)).encode(), digest_size=16).hexdigest()
 
     def _lines(self) -> Iterator[str]:
         yield f"coverage {self.coverage}"
@@ -156,10 +161,14 @@ class EvidencePack(msgspec.Struct, frozen=True):
             yield line(item)
 
 
-def line(item: PackFact) -> str:
-    """Returns one row or fact as the pack's text has it."""
-    said = " ".join(f"{name}={written(item, name)}" for name in item.fields)
-    weight = f" {item.percent:+d}" if item.id.startswith("E") else ""
+FADING: Final = frozenset({"open"})
+"""Fields that change while nothing happens."""
+
+
+def line(item: PackFact, *, fading: bool = True) -> str:
+    """Returns one row or fact as the pack's text has it, or without what changes as time passes."""
+    said = " ".join(f"{name}={written(item, name)}" for name in item.fields if fading or name not in FADING)
+    weight = f" {item.percent:+d}" if item.id.startswith("E") and fading else ""
     return f"{item.id} {item.kind}{weight} {said}"
 
 

@@ -24,6 +24,12 @@ OUTCOMES: Final = ("model", "template", "unchanged", "failed", "dropped")
 AGAIN_AFTER_S: Final = 60.0
 """So long after the last one a ring for which there was no answer is tried again."""
 
+CHANGED_AFTER_S: Final = 300.0
+"""A ring that goes on changing is looked at again no sooner than this after the last time."""
+
+MAX_FOLLOWED: Final = 10_000
+"""So many rings, those offered last, are looked at again when they change."""
+
 _LOOK_S = 0.5
 
 
@@ -85,12 +91,15 @@ class NarrationWorker:
         self._on_done = on_done
         self._monotonic = monotonic
         self._unanswered: dict[str, None] = {}
+        self._followed: dict[str, float] = {}
+        self._changed: dict[str, None] = {}
         self._asked_s = 0.0
         self.counts = dict.fromkeys(OUTCOMES, 0)
 
     def offer(self, ring_id: str) -> bool:
         """Asks for a ring to be told; returns whether it waits now. A ring that waits already waits once."""
         with self._lock:
+            self._follow(ring_id)
             if ring_id in self._queued:
                 return True
             try:
@@ -101,9 +110,44 @@ class NarrationWorker:
             self._queued.add(ring_id)
             return True
 
+    def changed(self, ring_id: str) -> None:
+        """Says that a ring is not what it was; if it was offered before, it is looked at again, in `CHANGED_AFTER_S`.
+
+        It is told anew only where its evidence is another one by then.
+        """
+        with self._lock:
+            if ring_id in self._followed:
+                self._changed[ring_id] = None
+
+    def merged(self, ring_id: str, into: str) -> None:
+        """Says that a ring lives on in another one, which is followed in its place."""
+        with self._lock:
+            if (looked_s := self._followed.pop(ring_id, None)) is not None:
+                self._changed.pop(ring_id, None)
+                self._followed.setdefault(into, looked_s)
+                self._changed[into] = None
+
+    def _follow(self, ring_id: str) -> None:
+        self._followed.pop(ring_id, None)  # those offered last stand last
+        self._followed[ring_id] = self._monotonic()
+        if len(self._followed) > MAX_FOLLOWED:
+            oldest = next(iter(self._followed))
+            del self._followed[oldest]
+            self._changed.pop(oldest, None)
+
+    def _offer_changed(self) -> None:
+        now_s = self._monotonic()
+        with self._lock:
+            due = [ring_id for ring_id in self._changed if now_s - self._followed[ring_id] >= CHANGED_AFTER_S]
+            for ring_id in due:
+                del self._changed[ring_id]
+        for ring_id in due:
+            self.offer(ring_id)
+
     def step(self, wait_s: float = 0.0) -> bool:
         """Tells the ring that waits longest; returns False where none came within `wait_s`."""
         self._offer_unanswered()
+        self._offer_changed()
         try:
             ring_id = self._waiting.get(timeout=wait_s) if wait_s else self._waiting.get_nowait()
         except queue.Empty:

@@ -6,16 +6,18 @@ import threading
 from dataclasses import dataclass, field, replace
 
 import pytest
-from support.snapshots import card_testing, fake_accounts, household, nasty
+from support.snapshots import DAY, EXAMPLES, card_testing, fake_accounts, household, nasty
 
 from fraudgraph.errors import DependencyError, StoreError
+from fraudgraph.narration import Narration
 from fraudgraph.narrative.evidence import Evidence, make_evidence
 from fraudgraph.narrative.kept import Asked, KeptPlan, keep, retold
 from fraudgraph.narrative.narrate import narrate
 from fraudgraph.narrative.pack import EvidencePack
 from fraudgraph.narrative.port import Failure, PlanReply
 from fraudgraph.narrative.template import make_plan
-from fraudgraph.narrative.worker import NarrationWorker
+from fraudgraph.narrative.worker import CHANGED_AFTER_S, NarrationWorker
+from fraudgraph.stores.port import AlertRow, CommitDelta, LineageRow, RingRow
 
 ASKED = Asked("compatible:here:tiny", "f" * 32)
 
@@ -210,3 +212,60 @@ def test_what_is_kept_is_believed_no_more_than_a_model() -> None:
     told = retold(evidence, kept.evidence_hash, tampered)
     assert told is not None
     assert told.removed > 0
+
+
+def test_a_ring_that_changed_is_told_anew_at_a_bounded_rate_and_only_then() -> None:
+    store, model, now_s = _store(), _Model(), [0.0]
+    worker = NarrationWorker(store.open, model, ASKED, store.save, monotonic=lambda: now_s[0])
+    follower = Narration(worker)
+
+    def commit(ring_id: str, status: str = "open", **fields: list[AlertRow] | list[LineageRow]) -> None:
+        row = RingRow(ring_id, status, 0.9, 1.0, 0, 978, 8, 3, 0, 0, "", "", {})
+        follower.committed(CommitDelta(commit=1, watermark_ms=0, rings=[row], **fields))  # type: ignore[arg-type]  # by name
+        while worker.step():
+            pass
+
+    commit("A")
+    assert model.asked == 0  # it never alerted
+    commit("A", alerts=[AlertRow("a1", "A", 0, 0.9, 1.0, "new")])
+    assert model.asked == 1
+    store.rings["A"] = make_evidence(replace(fake_accounts(9), ring_id="A"))
+    commit("A")
+    now_s[0] = CHANGED_AFTER_S - 1.0
+    commit("A")
+    assert model.asked == 1  # not so soon
+    now_s[0] = CHANGED_AFTER_S
+    commit("A")
+    assert (model.asked, worker.counts["unchanged"]) == (2, 0)
+    now_s[0] = 2 * CHANGED_AFTER_S
+    commit("A")
+    assert (model.asked, worker.counts["unchanged"]) == (2, 1)  # looked at, and nothing new is in it
+    now_s[0] = 3 * CHANGED_AFTER_S
+    store.rings["A"] = make_evidence(replace(fake_accounts(10), ring_id="A"))
+    commit("A", status="confirmed")
+    assert model.asked == 2  # it has its verdict
+    commit("B", lineage=[LineageRow("A", "merged", 0, 9, 14, "B")])
+    now_s[0] = 4 * CHANGED_AFTER_S
+    commit("B")
+    assert (model.asked, set(store.plans)) == (3, {"A", "B"})
+
+
+def _said(evidence: Evidence) -> list[dict[str, object]]:
+    return [{"kind": f.kind} | {k: v for k, v in f.fields.items() if k != "strength"} for f in evidence.facts]
+
+
+def test_time_alone_makes_no_new_evidence() -> None:
+    same = 0
+    for build in EXAMPLES.values():
+        snapshot = build()
+        later = replace(
+            snapshot,
+            as_of_ms=snapshot.as_of_ms + 8 * DAY,
+            links=tuple(replace(x, strength=0.99 * x.strength) for x in snapshot.links),
+        )
+        before, after = make_evidence(snapshot), make_evidence(later)
+        if _said(before) == _said(after):  # fading may also put two facts into another order, and then it is told anew
+            same += 1
+            assert before.hash == after.hash
+            assert [s.text for s in narrate(before).summary] == [s.text for s in narrate(after).summary]
+    assert same >= 10
