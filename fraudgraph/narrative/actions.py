@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.narrative.catalogue import ACTIONS
-from fraudgraph.narrative.innocent import Explanation
+from fraudgraph.narrative.innocent import GENERAL, Explanation
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, listed, money_list, of
@@ -67,12 +67,12 @@ def _at(
     innocent: Sequence[Explanation],
 ) -> tuple[Action, ...]:
     probable = probability >= PROBABLE
-    found = _orders(view.snapshot)
+    found: list[Action] = []
     if probability >= POSSIBLE:
-        found += _victims(facts, roles)
+        found += [*_orders(view.snapshot), *_victims(facts, roles)]
     if probable:
         found += [*_step_up(roles), *_refunds(facts), *_promotions(facts), *_block(view, facts)]
-    strong = [e for e in innocent if e.strong and e.name != "calm-record"]
+    strong = [e for e in innocent if e.strong and e.name not in GENERAL]
     if strong and not probable:
         found.append(_close(strong[0]))
     elif strong:
@@ -105,10 +105,11 @@ def _orders(snapshot: RingSnapshot) -> list[Action]:
     if not pending:
         return []
     number = sum(orders for orders, _ in pending.values())
+    which = f"{number:,} orders" if number > 1 else "order"
     return [
         Action(
             "review-open-orders",
-            f"Review the {count(number, 'order')} of the last 7 days before what is still here is shipped.",
+            f"Review the {which} of the last 7 days, and ship what is still here only afterwards.",
             f"{money_list({currency: minor for currency, (_, minor) in pending.items()})} can still be saved",
             (),
         )
@@ -137,7 +138,7 @@ def _step_up(roles: Mapping[str, Role]) -> list[Action]:
         Action(
             "step-up-verification",
             f"Ask for stronger verification at the next login or order of {listed(core)}.",
-            "at the core of what is shared; an honest customer passes",
+            "at the core of what is shared; whoever is honest will pass",
             (),
         )
     ]
@@ -150,9 +151,14 @@ def _refunds(facts: Sequence[Fact]) -> list[Action]:
 
 
 def _promotions(facts: Sequence[Fact]) -> list[Action]:
-    signs = tuple(f.id for f in facts if f.kind in ("referral-chain", "one-order-accounts"))
+    """Single orders call for it only where nothing worse explains them."""
+    brought = tuple(f.id for f in facts if f.kind == "referral-chain")
+    once = tuple(f.id for f in facts if f.kind == "one-order-accounts")
+    worse = any(f.kind in ("card-testing", "chargeback", "refund-loop") for f in facts)
     text = "Pause new-customer and referral benefits for accounts that join through these identifiers."
-    return [Action("pause-promotions", text, "the accounts bring each other or order once", signs)] if signs else []
+    if brought:
+        return [Action("pause-promotions", text, "members bring each other in", brought + once)]
+    return [Action("pause-promotions", text, "most accounts order once", once)] if once and not worse else []
 
 
 def _block(view: RingView, facts: Sequence[Fact]) -> list[Action]:

@@ -205,6 +205,7 @@ EXPLANATIONS: Final[Mapping[str, str]] = MappingProxyType(
         "shared-building": "a shared building",
         "gift-buyers": "gift buyers",
         "calm-record": "honest customers",
+        "acquainted": "people who know each other",
         "insufficient-evidence": "chance",
     }
 )

@@ -12,7 +12,7 @@ import msgspec
 
 from fraudgraph.durations import DAY_MS, MINUTE_MS
 from fraudgraph.graph.policy import LinkPolicy
-from fraudgraph.narrative.actions import POSSIBLE, Action, actions, allowed, open_orders
+from fraudgraph.narrative.actions import POSSIBLE, PROBABLE, Action, actions, allowed, open_orders
 from fraudgraph.narrative.innocent import Explanation, explanations
 from fraudgraph.narrative.pack import ALL, MAX_CHARS, SHOWN_NAMES, EvidencePack, PackFact, Value, line, written
 from fraudgraph.rings.facts import facts as facts_of
@@ -107,12 +107,18 @@ class Evidence:
         digest.update(msgspec.json.encode(self.names, order="sorted"))
         digest.update(msgspec.json.encode({name: sorted(who) for name, who in self.accounts.items()}, order="sorted"))
         digest.update(b"possible" if self.possible else b"")
+        digest.update(b"probable" if self.probable else b"")
         return digest.hexdigest()
 
     @property
     def possible(self) -> bool:
         """Whether the score leaves a ring possible; where it does not, no narrator calls the evidence sufficient."""
         return self.snapshot.probability >= POSSIBLE
+
+    @property
+    def probable(self) -> bool:
+        """Whether the score calls a ring at least as likely as not."""
+        return self.snapshot.probability >= PROBABLE
 
     @property
     def snapshot(self) -> RingSnapshot:
@@ -324,7 +330,7 @@ def _fitted(rows: Sequence[PackFact], facts: Sequence[PackFact], members: int) -
 
 
 def _room(item: PackFact) -> int:
-    """Returns how many characters a line needs at most, whatever of it fades: so that time alone fits no other facts."""
+    """Returns how many characters a line needs, whatever of it fades: so that time alone fits no other facts."""
     fading = len(" +100") if item.id.startswith("E") else 0
     if item.kind == "money" and "ordered" in item.fields:
         fading = len(f" open={written(item, 'ordered')}")

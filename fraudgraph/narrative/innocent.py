@@ -11,6 +11,7 @@ from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, listed, of
 
+MOST_CITED = 3
 HOUSEHOLD_USERS = 6
 CARD_FAMILY_USERS = 4
 BUILDING_USERS = 7
@@ -19,6 +20,12 @@ HARSH = frozenset(
     {"card-testing", "takeover", "brief-visits", "refund-loop", "chargeback", "transfer-cycle", "device-farm", "burst"}
 )
 """Kinds of fact that a household or an office does not make."""
+
+GENERAL = frozenset({"calm-record", "acquainted"})
+"""Explanations that fit nearly anybody: they alone stand in no ring's way."""
+
+FRIENDS = 8
+"""So many accounts may well be of people who know each other."""
 
 BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
 
@@ -89,7 +96,20 @@ def explanations(view: RingView, facts: Sequence[Fact]) -> tuple[Explanation, ..
                 (),
             )
         )
+    if not found:
+        found.append(Explanation("acquainted", *_acquainted(case), against))
     return tuple(sorted(found, key=lambda e: not e.strong))
+
+
+def _acquainted(case: _Case) -> tuple[str, tuple[str, ...]]:
+    """There is always an innocent reading to be checked, however little speaks for it."""
+    shared = [i for i in case.view.shared if not i.hub][:MOST_CITED]
+    what = listed([i.called for i in shared]) if shared else "what ties them"
+    if case.view.size <= FRIENDS:
+        text = f"People who know each other: friends, relatives or colleagues may share {what}."
+    else:
+        text = f"Something that many people use: a shop's counter, an agency or a club may be behind {what}."
+    return f"{text} Asking two of them, each apart, would settle it.", case.cite(shared)
 
 
 def _household(case: _Case) -> tuple[str, tuple[str, ...]] | None:

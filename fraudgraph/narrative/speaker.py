@@ -401,7 +401,7 @@ def _stake(speaker: Speaker, held: Held) -> Values:
         if _n(item, field)
     ]
     if len(split) == 1 and _n(item, "exposed") == _n(item, "ordered"):
-        split = ["all of it can still be lost"]
+        split = ["all of it can still be lost" if speaker.ring == "ring" else "none of it was refunded or charged back"]
     declined = _n(item, "declined")
     return {
         "orders": count(orders, "order"),

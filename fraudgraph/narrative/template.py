@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from fraudgraph.narrative.claims import Claim, Connective, Plan
+from fraudgraph.narrative.innocent import GENERAL
 from fraudgraph.narrative.pack import EvidencePack, PackFact, Side
 from fraudgraph.narrative.pattern import UNCLEAR, pattern
 from fraudgraph.narrative.port import Failure, PlanReply
@@ -66,7 +67,7 @@ def make_plan(pack: EvidencePack) -> Plan:
     reasons = _reasons(pack, summary)
     explanations = [row for row in pack.rows if row.kind == "explanation"]
     looks = pattern((*pack.rows, *pack.facts))
-    open_case = [r for r in explanations if "contradicted_by" not in r.fields and r.fields["name"] != "calm-record"]
+    open_case = [r for r in explanations if "contradicted_by" not in r.fields and r.fields["name"] not in GENERAL]
     return Plan(
         pattern=looks.name,
         summary=tuple(summary),
@@ -138,7 +139,8 @@ def _actions(pack: EvidencePack, open_case: Sequence[PackFact]) -> Iterable[str]
         yield "step-up-verification"
     if "refund-loop" in kinds:
         yield "hold-refunds"
-    if kinds & {"referral-chain", "one-order-accounts"}:
+    worse = kinds & {"card-testing", "chargeback", "refund-loop"}
+    if "referral-chain" in kinds or ("one-order-accounts" in kinds and not worse):
         yield "pause-promotions"
     if any(
         f.fields.get("ties") and str(f.fields["identifier"])[0] in "DC"

@@ -11,6 +11,7 @@ from typing import Final
 from fraudgraph.narrative.catalogue import CLAIM_KINDS, QUESTIONS, ClaimKind
 from fraudgraph.narrative.claims import SECTIONS, Claim, Connective, Plan
 from fraudgraph.narrative.evidence import Evidence
+from fraudgraph.narrative.innocent import GENERAL
 from fraudgraph.narrative.pack import PackFact, Side
 from fraudgraph.narrative.pattern import MIN_SCORE, UNCLEAR, Pattern, named, pattern, scores
 from fraudgraph.narrative.port import Failure
@@ -125,12 +126,13 @@ def check(section: str, claim: Claim, evidence: Evidence) -> Why | None:
 def can_suffice(looks: Pattern, evidence: Evidence) -> bool:
     """Returns whether the facts are more than sharing: a pattern, and behaviour that the innocent do not show.
 
-    A low probability, or an innocent explanation that nothing contradicts, leaves them insufficient.
+    A low probability, or an innocent explanation that nothing contradicts, leaves them insufficient; one that fits
+    nearly anybody does so where a ring is not even as likely as not.
     """
     return (
         evidence.possible
         and looks.name != UNCLEAR
-        and not any(e.strong and e.name != "calm-record" for e in evidence.explanations)
+        and not any(e.strong and (e.name not in GENERAL or not evidence.probable) for e in evidence.explanations)
     )
 
 

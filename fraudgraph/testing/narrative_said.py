@@ -197,14 +197,15 @@ def _stake(c: Ring, items: Sequence[Item]) -> dict[str, str | set[str]] | None:
     n = items[0].numbers
     words = (("exposed", "can still be lost"), ("charged_back", "was charged back"), ("refunded", "was refunded"))
     split = [f"{_cash(n[f])} {said}" for f, said in words if n[f][0]]
+    said = {listed(split)}
     if len(split) == 1 and n["exposed"] == n["ordered"]:
-        split = ["all of it can still be lost"]
+        said = {"all of it can still be lost", "none of it was refunded or charged back"}
     return {
         "orders": count(n["orders"], "order"),
         "are_n": "is" if n["orders"] == 1 else "are",
         "ordered": _cash(n["ordered"]),
         "apart": f", besides {n['declined']:,} declined or cancelled" if n["declined"] else "",
-        "split": listed(split),
+        "split": said,
     }
 
 
