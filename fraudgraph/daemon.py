@@ -135,8 +135,9 @@ class Daemon:
     """Reads a stream to its end, or until it is told to stop, with one commit per batch.
 
     A crash at any instruction loses nothing: the store holds the positions of its last commit, and the next run
-    seeks there. A record is acknowledged to the stream only after its commit. While one batch is committed the next is
-    computed, and no more than that: a slow store makes batches larger, up to a limit, and then the stream waits.
+    seeks there. A record is acknowledged to the stream only after its commit. As long as there is much to read, the
+    next batch is computed while one is committed, and no more than that: a slow store makes batches larger, up to a
+    limit, and then the stream waits. Where little comes, a batch holds what came while the one before was committed.
     """
 
     def __init__(
@@ -182,14 +183,16 @@ class Daemon:
         self._restore(totals)
         while self._stop_at_s is None and (raw := self._stream.poll(self._size)) is not None:
             self._observer.beat()
+            much = 2 * len(raw) >= self._pace.batch_events
             if len(raw) or raw.damaged or raw.ended:  # a stream that waits for its next record is no commit
                 self._observer.taken(len(raw))
                 self._queue.append(self._step(raw))
-            self._settle(totals, ahead=self._pace.commits_ahead)
+            # Where little came it was all: a next batch, read before this one is committed, would only wait.
+            self._settle(totals, ahead=self._pace.commits_ahead if much else 0, much=much)
             if on_progress is not None:
                 on_progress(totals)
         totals.stopped = self._stop_at_s is not None
-        self._settle(totals, ahead=0)
+        self._settle(totals, ahead=0, much=False)
         self._look(totals)
         if self._snapshot is not None:
             key = self._snapshot_key(self._committer.submit(self._committer.store.meta).result())
@@ -220,8 +223,11 @@ class Daemon:
         commit = self._committer.commit(outcome.delta)
         return Step(batch, outcome, len(self._engine.rows), decoded - started, applied - decoded, commit)
 
-    def _settle(self, totals: Totals, *, ahead: int) -> None:
-        """Acknowledges what is committed, and waits until no more than `ahead` batches are not."""
+    def _settle(self, totals: Totals, *, ahead: int, much: bool) -> None:
+        """Acknowledges what is committed, and waits until no more than `ahead` batches are not.
+
+        Where it had to wait, and `much` was read at last, the next one is larger.
+        """
         waited = False
         while self._queue and (len(self._queue) > ahead or self._queue[0].commit.done()):
             step = self._queue[0]
@@ -238,7 +244,7 @@ class Daemon:
             if step.outcome.delta.alerts or step.outcome.delta.dead_letters:
                 self._tell(step.outcome.delta)
         longest = self._pace.batch_events_max
-        self._size = min(2 * self._size, longest) if waited else max(self._size // 2, self._pace.batch_events)
+        self._size = min(2 * self._size, longest) if waited and much else max(self._size // 2, self._pace.batch_events)
 
     def _look(self, totals: Totals) -> None:
         totals.largest_users, totals.users = self._engine.largest_component()

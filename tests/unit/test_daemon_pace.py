@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.daemon_world import KEY, POLICY, RULES, WAITS
 
-from fraudgraph.committer import Committer
+from fraudgraph.committer import Committed, Committer
 from fraudgraph.daemon import Daemon, Pace, Step, Totals
 from fraudgraph.engine import Engine
 from fraudgraph.errors import DependencyError, FencedError, StoreError
@@ -127,6 +127,35 @@ def test_commits_grow_while_the_store_is_slow_and_no_more_than_two_are_under_way
     assert max(stream.asked) == 20
     assert waits.settled_events == stream.asked
     assert totals.events == sum(stream.asked) == stream.acknowledged[-1]
+
+
+class Trickle(Logins):
+    """Has one login at a time, and remembers how many commits were done when it was asked for it."""
+
+    def __init__(self, polls: int, done: Callable[[], int]) -> None:
+        super().__init__(polls)
+        self.commits_at: list[int] = []
+        self._done = done
+
+    def poll(self, max_records: int) -> RawBatch | None:
+        self.commits_at.append(self._done())
+        return super().poll(1)
+
+
+def test_where_little_comes_each_batch_is_what_came_during_the_last_commit() -> None:
+    store = MemoryStore(POLICY, RULES.priority)
+    done: list[int] = []
+    stream = Trickle(5, lambda: len(done))
+
+    class Counting(Committer):
+        def _commit(self, delta: CommitDelta) -> Committed:
+            said = super()._commit(delta)
+            done.append(delta.commit)
+            return said
+
+    with Counting(store) as committer:
+        daemon(stream, committer, Pace(4, 20, commits_ahead=1)).run()
+    assert stream.commits_at == [0, 1, 2, 3, 4, 5], "a record was read early, only to wait for another's commit"
 
 
 class AwayStore(MemoryStore):
