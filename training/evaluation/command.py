@@ -52,6 +52,7 @@ def quick_plan(plan: Plan) -> Plan:
             plan.simulated, seeds=(plan.simulated.seeds[0], 2), users=1_500, days=30, first_day=18, every_days=4
         ),
         planted=msgspec.structs.replace(plan.planted, seeds=(plan.planted.seeds[0], 0)),
+        absent=msgspec.structs.replace(plan.absent, models=()),
     )
 
 

@@ -23,7 +23,7 @@ from training.evaluation.observe import Model
 from training.gnn.dataset import Rings, Slice
 from training.gnn.measure import OUTSIDE_RINGS, Said
 from training.gnn.recipe import Logits, calibrate, head_of, saying, structural
-from training.labels import POSITIVE, UNKNOWN, Targets
+from training.labels import NEGATIVE, POSITIVE, UNKNOWN, Targets
 from training.rivals_anomaly import Autoencoder, IsolationForest, PerStream
 from training.rivals_dense import DenseBlocks
 from training.rivals_labels import LabelPropagation, PersonalisedPageRank
@@ -68,6 +68,21 @@ class Teaching:
         if name not in self._logits:
             self._logits[name] = _Remembered(make())
         return self._logits[name]
+
+    def calibration(self, logits: Logits) -> UserCalibration:
+        """Returns the calibration of a model's logits.
+
+        Raises:
+            UsageError: no account that is still to be found is fraud, or all are.
+        """
+        slices = still_unknown(self.calibrate)
+        known = {target for piece in slices if piece.targets is not None for target in np.unique(piece.targets.target)}
+        if not {POSITIVE, NEGATIVE} <= known:
+            raise UsageError(
+                "the slices to calibrate on have no account that is fraud, or none that is honest",
+                do="Give a longer stream, or more labels in it.",
+            )
+        return calibrate(logits, slices, self.kind)
 
 
 class Ranker(Protocol):
@@ -139,14 +154,14 @@ class _Remembered:
 
 def _alone(name: str, make: Callable[[Teaching], Ranker], teaching: Teaching) -> Model:
     logits = teaching.once(name, lambda: make(teaching).logits)
-    return alone(logits, calibrate(logits, still_unknown(teaching.calibrate), teaching.kind))
+    return alone(logits, teaching.calibration(logits))
 
 
 def _with_head(name: str, make: Callable[[Teaching], Ranker], teaching: Teaching) -> Model:
     logits = teaching.once(name, lambda: make(teaching).logits)
-    calibration = calibrate(logits, still_unknown(teaching.calibrate), teaching.kind)
-    if not teaching.rings:
-        return alone(logits, calibration)
+    calibration = teaching.calibration(logits)
+    if not any(piece.is_ring is not None and piece.is_ring.any() for piece in teaching.rings):
+        return alone(logits, calibration)  # nobody knows a ring
     return saying(logits, calibration, head_of(logits, calibration, teaching.rings))
 
 
@@ -187,7 +202,7 @@ def _network(teaching: Teaching) -> Model:
 
 def _dense(teaching: Teaching) -> Model:
     detector = DenseBlocks()
-    calibration = calibrate(detector.logits, still_unknown(teaching.calibrate), teaching.kind)
+    calibration = teaching.calibration(detector.logits)
 
     def say(piece: Slice) -> Said:
         groups = detector.groups(piece)
