@@ -202,6 +202,13 @@ class DeadLetterSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where the daemon's spans go; "" stands for nowhere."""
+
+    otlp_endpoint: Annotated[str, Meta(pattern=r"^(https?://[^\s@]+)?$")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoggingSettings:
     """What is logged to standard error."""
 
@@ -231,6 +238,7 @@ class Settings:
     narrator: NarratorRules = field(default_factory=NarratorRules)
     dead_letters: DeadLetterSettings = field(default_factory=DeadLetterSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     def __post_init__(self) -> None:
         longest = max(

@@ -18,10 +18,9 @@ from fraudgraph.settings import Settings
 
 if TYPE_CHECKING:
     from fraudgraph.committer import Committer
-    from fraudgraph.daemon import Daemon, Follower
+    from fraudgraph.daemon import Daemon, Follower, Observer
     from fraudgraph.engine import Engine
     from fraudgraph.events.schema import Command
-    from fraudgraph.monitor.watch import Monitor
     from fraudgraph.replay import Replayed
     from fraudgraph.scoring.drift import DriftReport
     from fraudgraph.stores.port import Store
@@ -84,7 +83,7 @@ def make_daemon(
     committer: Committer,
     engine: Engine | None = None,
     *,
-    monitor: Monitor | None = None,
+    monitor: Observer | None = None,
     followers: Sequence[Follower] = (),
     drift: Callable[[], DriftReport] | None = None,
 ) -> Daemon:

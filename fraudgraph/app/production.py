@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from fraudgraph.committer import Committer
-    from fraudgraph.daemon import Follower
+    from fraudgraph.daemon import Follower, Observer
     from fraudgraph.delivery import Courier
+    from fraudgraph.monitor.tracing import Tracer
     from fraudgraph.monitor.watch import Monitor
+    from fraudgraph.narrative.port import Planner
     from fraudgraph.narrative.worker import NarrationWorker
     from fraudgraph.stores.port import StoreReader
     from fraudgraph.streams.kafka import KafkaAccess, KafkaStream
@@ -101,6 +103,7 @@ def _open_production(
     from fraudgraph.monitor.health import Health
     from fraudgraph.monitor.metrics import Metrics
     from fraudgraph.monitor.page import page, serving
+    from fraudgraph.monitor.tracing import TracedLoop
     from fraudgraph.monitor.watch import Monitor
     from fraudgraph.narration import Narration
     from fraudgraph.stores.command_stream import CommandStream
@@ -111,6 +114,7 @@ def _open_production(
     health = Health(time.monotonic, live_limit_s=rules.live_seconds, ready_limit_s=rules.ready_seconds)
     monitor = Monitor(Metrics(__version__, settings.rings.largest_share_alarm), health, lags=stream.lags)
     with ExitStack() as stack:
+        tracer = stack.enter_context(_tracing(settings))
         writer = stack.enter_context(open_writer(settings, environment))
         stack.enter_context(at_work(settings.store.url, writer.store))
         reader = stack.enter_context(closing(open_reader(settings)))
@@ -120,11 +124,11 @@ def _open_production(
         address = ""
         if rules.http:
             address = stack.enter_context(serving(rules.http, page(monitor.metrics, health, lambda: monitor.model)))
-        couriers = _couriers(settings, access, writer, committer, monitor, reader)
+        couriers = _couriers(settings, access, writer, committer, monitor, reader, tracer)
         for courier in couriers:
             courier.start()
             stack.callback(courier.close, LAST_DELIVERY_S)
-        narration = _narration(settings, writer, committer, monitor, environment)
+        narration = _narration(settings, writer, committer, monitor, environment, tracer)
         for worker in narration:
             worker.start()
             stack.callback(worker.close)
@@ -138,11 +142,14 @@ def _open_production(
                 latest_ms=lambda: engine.latest_ms,
                 record=lambda body: committer.submit(writer.store.record_command, body),
             )
-        events = MergedStream(main, CommandStream(reader, patient=True))
+        events: Stream = MergedStream(main, CommandStream(reader, patient=True))
+        observer: Observer = monitor
+        if tracer is not None:
+            events = observer = TracedLoop(tracer, events, monitor)
         followers: list[Follower] = [*couriers, *map(Narration, narration)]
         drift = watch_drift(settings, engine, reader)
         daemon = make_daemon(
-            settings, events, writer, committer, engine, monitor=monitor, followers=followers, drift=drift
+            settings, events, writer, committer, engine, monitor=observer, followers=followers, drift=drift
         )
         yield Ingest(daemon, writer.store, writer.key_made, address)
 
@@ -154,10 +161,12 @@ def _couriers(
     committer: Committer,
     monitor: Monitor,
     reader: StoreReader,
+    tracer: Tracer | None,
 ) -> list[Courier]:
     """Returns one courier for each place that alerts go to, and for the topic of dead letters."""
     from fraudgraph.alerts.sinks import AlertSink, LinesSink, TopicSink
-    from fraudgraph.delivery import AlertErrand, Courier, DeadLetterErrand
+    from fraudgraph.delivery import AlertErrand, Courier, DeadLetterErrand, Errand
+    from fraudgraph.monitor.tracing import TracedErrand
     from fraudgraph.streams.kafka_sink import KafkaTopic
 
     sinks: list[AlertSink] = []
@@ -171,18 +180,26 @@ def _couriers(
     def mark_sent(sink: str, alert_ids: list[str]) -> Future[None]:
         return committer.submit(writer.store.mark_sent, sink, alert_ids)
 
-    def errand(sink: AlertSink) -> Callable[[], AlertErrand]:
-        return lambda: AlertErrand(sink, open_reader(settings), mark_sent)
+    def traced(errand: Errand) -> Errand:
+        return errand if tracer is None else TracedErrand(tracer, errand)
+
+    def errand(sink: AlertSink) -> Callable[[], Errand]:
+        return lambda: traced(AlertErrand(sink, open_reader(settings), mark_sent))
 
     couriers = [Courier(errand(sink), on_done=monitor.delivered) for sink in sinks]
     if settings.dead_letters.topic:
         copies = DeadLetterErrand(KafkaTopic(access, settings.dead_letters.topic), vault_of(writer.keys).open)
-        couriers.append(Courier(lambda: copies, offer=copies.offer, on_done=monitor.delivered))
+        couriers.append(Courier(lambda: traced(copies), offer=copies.offer, on_done=monitor.delivered))
     return couriers
 
 
 def _narration(
-    settings: Settings, writer: Writer, committer: Committer, monitor: Monitor, environment: Mapping[str, str]
+    settings: Settings,
+    writer: Writer,
+    committer: Committer,
+    monitor: Monitor,
+    environment: Mapping[str, str],
+    tracer: Tracer | None,
 ) -> list[NarrationWorker]:
     """Returns what has alerted rings told by the configured language model; nothing where there is none.
 
@@ -191,6 +208,7 @@ def _narration(
     import structlog
 
     from fraudgraph.errors import DependencyError
+    from fraudgraph.monitor.tracing import TracedPlanner
     from fraudgraph.narration import saver
     from fraudgraph.narrative.worker import NarrationWorker
 
@@ -203,4 +221,14 @@ def _narration(
         return []
     save = saver(lambda row: committer.submit(writer.store.save_narrative, row), wall_ms)
     rings = partial(stored_rings, settings)
-    return [NarrationWorker(rings, planner, planner.asked, save, on_done=monitor.narrated)]
+    teller: Planner = planner if tracer is None else TracedPlanner(tracer, planner)
+    return [NarrationWorker(rings, teller, planner.asked, save, on_done=monitor.narrated)]
+
+
+def _tracing(settings: Settings) -> AbstractContextManager[Tracer | None]:
+    """Returns where spans go, None for nowhere."""
+    if not settings.telemetry.otlp_endpoint:
+        return nullcontext()
+    from fraudgraph.monitor.otel import tracing_to
+
+    return tracing_to(settings.telemetry.otlp_endpoint)
