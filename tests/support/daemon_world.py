@@ -26,7 +26,7 @@ from fraudgraph.events.pseudonyms import Pseudonymiser
 from fraudgraph.events.vault import Vault
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.stores.command_stream import CommandStream
-from fraudgraph.stores.port import CommitDelta
+from fraudgraph.stores.port import CommitDelta, Store, StoreReader
 from fraudgraph.stores.sqlite.connect import connect_reader, connect_writer
 from fraudgraph.stores.sqlite.reader import SqliteReader
 from fraudgraph.stores.sqlite.store import SqliteStore
@@ -244,8 +244,38 @@ def run(
     with (
         closing(SqliteStore(path, POLICY, RULES.priority, connect=connected)) as store,
         closing(FaultyReader(path, faults)) as reader,
-        Committer(store, patience=patience, on_away=on_away) as committer,
     ):
+        return live(
+            store,
+            reader,
+            records,
+            faults,
+            mailbox,
+            size=size,
+            patience=patience,
+            ahead=ahead,
+            on_away=on_away,
+            observer=observer,
+            pseudonymiser=pseudonymiser,
+        )
+
+
+def live(
+    store: Store,
+    reader: StoreReader,
+    records: Sequence[Record],
+    faults: Faults,
+    mailbox: Mailbox,
+    *,
+    size: int = 12,
+    patience: Patience | None = None,
+    ahead: int = 1,
+    on_away: Callable[[bool], None] | None = None,
+    observer: Observer | None = None,
+    pseudonymiser: Pseudonymiser | None = None,
+) -> Totals:
+    """Plays one life of the process on stores that are open."""
+    with Committer(store, patience=patience, on_away=on_away) as committer:
 
         def mark_sent(sink: str, alert_ids: Collection[str]) -> Future[None]:
             faults.at("mark")

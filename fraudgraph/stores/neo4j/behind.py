@@ -299,10 +299,10 @@ def read_waiting(tx: ManagedTransaction, space: Space) -> list[Waiting]:
     return [unpack(row["commit"], bytes(row["body"])) for row in tx.run(_READ, space.bounds)]
 
 
-def read_behind(tx: ManagedTransaction, space: Space) -> Behind:
+def read_behind(tx: ManagedTransaction, space: Space, limits: Limits) -> Behind:
     """Returns what waits, and who is in a ring."""
     rows = tx.run(_MEMBERS, space.bounds, without=list(CLOSED_STATUSES))
-    return Behind(read_waiting(tx, space), np.unique(_ids(row["user"] for row in rows)))
+    return Behind(read_waiting(tx, space), np.unique(_ids(row["user"] for row in rows)), limits)
 
 
 def matrix(columns: Columns, names: Sequence[str]) -> Rows:

@@ -21,7 +21,7 @@ from fraudgraph.stores.binding import require_same
 from fraudgraph.stores.erasure import renamed_snapshot
 from fraudgraph.stores.evidence import has_verdict
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions
-from fraudgraph.stores.neo4j.behind import Behind, Plan, read_behind
+from fraudgraph.stores.neo4j.behind import Behind, Limits, Plan, read_behind
 from fraudgraph.stores.neo4j.gate import announce, close_gate, take_gate
 from fraudgraph.stores.neo4j.model import Space
 from fraudgraph.stores.neo4j.reader import Neo4jReader
@@ -82,6 +82,7 @@ class Neo4jStore(Neo4jReader):
         policy: the link policy, for the read side.
         priority: the rules of the queue, for the read side.
         on_load: told (rows read, rows in all) while `load` reads.
+        limits: how many changes of known links and accounts may wait, packed.
 
     Raises:
         DependencyError: the server does not answer; so does every call.
@@ -98,11 +99,13 @@ class Neo4jStore(Neo4jReader):
         *,
         warmup_days: int = 14,
         on_load: Callable[[int, int], None] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(address, options, policy, priority, warmup_days=warmup_days)
         self._on_load = on_load
         self._epoch: int | None = None
         self._marks = Marks()
+        self._limits = limits or Limits()
         self._behind = Behind()
         self._attempt: tuple[CommitDelta, str] | None = None
 
@@ -151,7 +154,7 @@ class Neo4jStore(Neo4jReader):
         self._attempt = None
         # Nobody else can write any more.
         self._marks = self._read(lambda tx: read_marks(tx, self._space))
-        self._behind = self._read(lambda tx: read_behind(tx, self._space))
+        self._behind = self._read(lambda tx: read_behind(tx, self._space, self._limits))
         self._renew_lease()
         return self._epoch
 
@@ -191,7 +194,7 @@ class Neo4jStore(Neo4jReader):
         self._attempt = None
         with self._still(None) as (state, _):
             found = Loader(self._read, self._space, self._on_load).load(state)
-            self._behind = self._read(lambda tx: read_behind(tx, self._space))
+            self._behind = self._read(lambda tx: read_behind(tx, self._space, self._limits))
             return found
 
     def commit(self, delta: CommitDelta) -> None:
