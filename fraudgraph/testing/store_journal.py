@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fraudgraph.durations import DAY_MS
 from fraudgraph.events.batch import DeadLetter, LabelRow
 from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind, EventType, RejectReason, Status
+from fraudgraph.rings.rule_hits import AccountCondition, RingRules, RuleCondition, RuleHit, RuleTerm
 from fraudgraph.stores.image import StoreImage
 from fraudgraph.stores.port import (
     CLOSED_STATUSES,
@@ -255,7 +256,27 @@ def ring_row(
         reason="3 users share a device",
         scorer="structural-1",
         contributions={"burst": 0.1, "rotation": -1.25},
+        rules=RingRules("0123456789abcdef", (_HIT,)),
     )
+
+
+_HIT = RuleHit(
+    rule="crowd",
+    version="fedcba9876543210",
+    severity="high",
+    mode="shadow",
+    description="Größe – with a \"quote\"",
+    terms=(
+        RuleTerm(RuleCondition("value_at_risk", ">=", 100, currency=978), "all", 123_456, "value at risk: 1,234.56 EUR"),
+        RuleTerm(
+            RuleCondition("accounts", ">", 0.5, accounts=(AccountCondition("orders", "==", 1),), part=True, window_ms=0),
+            "none",
+            None,
+            "unknown",
+        ),
+    ),
+)
+"""A rule's words on a ring, with whole numbers and others."""
 
 
 def all_columns(state: StoredState) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
