@@ -17,7 +17,7 @@ from training.labels import NEGATIVE, POSITIVE
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-ROUNDS = 30
+ROUNDS = 100
 TINY = 1e-9
 
 
