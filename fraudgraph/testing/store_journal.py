@@ -265,11 +265,15 @@ _HIT = RuleHit(
     version="fedcba9876543210",
     severity="high",
     mode="shadow",
-    description="Größe – with a \"quote\"",
+    description='Größe – with a "quote"',
     terms=(
-        RuleTerm(RuleCondition("value_at_risk", ">=", 100, currency=978), "all", 123_456, "value at risk: 1,234.56 EUR"),
         RuleTerm(
-            RuleCondition("accounts", ">", 0.5, accounts=(AccountCondition("orders", "==", 1),), part=True, window_ms=0),
+            RuleCondition("value_at_risk", ">=", 100, currency=978), "all", 123_456, "value at risk: 1,234.56 EUR"
+        ),
+        RuleTerm(
+            RuleCondition(
+                "accounts", ">", 0.5, accounts=(AccountCondition("orders", "==", 1),), part=True, window_ms=0
+            ),
             "none",
             None,
             "unknown",
