@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.rings.features import RING_FEATURES
+from fraudgraph.scoring.bundle import read_manifest
 from fraudgraph.scoring.drift import (
+    KINDS,
     DriftReport,
     DriftRules,
     Kind,
@@ -25,6 +29,7 @@ from fraudgraph.scoring.drift import (
     stability,
     write_reference,
 )
+from fraudgraph.scoring.library import SHIPPED
 
 RULES = DriftRules()
 NOON_MS = 1_772_366_400_000  # 2026-03-01 12:00 UTC
@@ -127,3 +132,15 @@ def test_a_reference_comes_back_as_it_was_and_a_damaged_one_is_refused(tmp_path:
     (shipped / "drift.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="is no reference"):
         read_reference([own, shipped])
+
+
+@pytest.mark.parametrize("name", ["default", "structural"])
+def test_the_shipped_references_fit_what_ships(name: str) -> None:
+    reference = read_reference([SHIPPED / name])
+    assert reference is not None
+    assert reference.digest == ("" if name == "structural" else read_manifest(SHIPPED / name).digest)
+    assert reference.policy_hash == LinkPolicy().hash
+    kinds = {kind: {each for each, series in reference.series.items() if series.kind == kind} for kind in KINDS}
+    assert kinds["features"] == set(RING_FEATURES), "make it again: python -m training.drift_reference"
+    assert kinds["scores"] == {"ring_log_odds"} | ({"account_log_odds"} if name == "default" else set())
+    assert {"links_on_hubs", "accounts_per_device", "accounts_per_group"} <= kinds["graph"]
