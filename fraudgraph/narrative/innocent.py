@@ -120,14 +120,22 @@ def _household(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     ]
     if not homes or case.view.size > HOUSEHOLD_USERS or case.has("burst"):
         return None
-    also = [i for i in case.shared(EntityKind.DEVICE, EntityKind.IP) if len(i.links) <= HOUSEHOLD_USERS]
-    what = f"{homes[0].called}" + (f" and {also[0].called}" if also else "")
-    sharing = {u for i in homes for u in i.user_ids}
+    sharing = set(homes[0].user_ids)
+    also = [
+        (i, len(sharing & set(i.user_ids)))
+        for i in case.shared(EntityKind.DEVICE, EntityKind.IP)
+        if len(i.links) <= HOUSEHOLD_USERS and len(sharing & set(i.user_ids)) >= 2
+    ]
+    more = f", and {_so_many(also[0][1], len(sharing))} of them use {also[0][0].called}" if also else ""
     return (
-        f"One household: {of(len(sharing), case.view.size, 'account')} share {what}. Names on the accounts and on the"
-        " deliveries would settle it.",
-        case.cite([*homes, *also], "long-standing", "slow-growth"),
+        f"One household: {of(len(sharing), case.view.size, 'account')} share {homes[0].called}{more}. Names on the"
+        " accounts and on the deliveries would settle it.",
+        case.cite([homes[0], *(i for i, _ in also[:1])], "long-standing", "slow-growth"),
     )
+
+
+def _so_many(n: int, of_all: int) -> str:
+    return f"{n:,}" if n < of_all else "both" if n == 2 else "all"
 
 
 def _building(case: _Case) -> tuple[str, tuple[str, ...]] | None:
@@ -147,9 +155,11 @@ def _office(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     networks = [i for i in case.shared(EntityKind.IP) if i.hub or 2 * len(i.links) >= case.view.size]
     if not networks or case.shared(EntityKind.DEVICE, EntityKind.CARD, EntityKind.EMAIL, EntityKind.PHONE):
         return None
+    who = {u for i in networks for u in i.user_ids}
+    what = f"{of(len(who), case.view.size, 'account')} come from {listed([i.called for i in networks], 3)}"
     return (
-        f"One network: the accounts share {listed([i.called for i in networks], 3)}, but no device, card or phone, as"
-        " in an office, on a campus or behind a carrier's address translation.",
+        f"One network: {what}, and no device, card, e-mail address or phone is shared, as in an office, on a"
+        " campus or behind a carrier's address translation.",
         case.cite(networks),
     )
 
@@ -170,10 +180,11 @@ def _gifts(case: _Case) -> tuple[str, tuple[str, ...]] | None:
     homes = [i for i in case.shared(EntityKind.ADDRESS) if not i.hub]
     if not case.covers(homes) or case.shared(EntityKind.DEVICE, EntityKind.CARD, EntityKind.EMAIL, EntityKind.PHONE):
         return None
+    who = of(len(homes[0].links), case.view.size, "account")
     return (
-        f"Gifts: the accounts deliver to address {homes[0].name}, but each has its own device and card. Whether the"
-        " buyers' own addresses differ would settle it.",
-        case.cite(homes),
+        f"Gifts: {who} deliver to address {homes[0].name}, and no device, card, e-mail address or phone is shared."
+        " Whether the buyers' own addresses differ would settle it.",
+        case.cite(homes[:1]),
     )
 
 

@@ -18,11 +18,12 @@ from fraudgraph.narrative.evidence import make_evidence
 from fraudgraph.narrative.port import Narrative, Sentence
 from fraudgraph.rings.facts import facts
 from fraudgraph.rings.facts_view import RingView
-from fraudgraph.rings.facts_words import count, listed, money, of, plural
+from fraudgraph.rings.facts_words import count, listed, of, plural
 from fraudgraph.rings.money import ring_money
 from fraudgraph.rings.roles import roles
 from fraudgraph.rings.snapshot import RingSnapshot
-from fraudgraph.testing.narrative_said import NAME, SAID, Item, Options, Ring, noun, thing
+from fraudgraph.testing.narrative_rest import Rest
+from fraudgraph.testing.narrative_said import SAID, Item, Options, Ring, noun, thing
 from fraudgraph.testing.narrative_truth import Truth
 
 _SUBJECT: Final = {
@@ -55,6 +56,7 @@ class Checker:
         self._view = RingView(snapshot, policy)
         self._subjects = dict(self._named_facts(policy))
         self.ring = Ring(self.truth, self._view, self._subjects)
+        self._rest = Rest(self.ring)
         self._names_of = make_evidence(snapshot, policy).names
         self._currencies = [str(m.currency) for m in ring_money(snapshot).by_currency]
 
@@ -70,9 +72,14 @@ class Checker:
             Fault(section, s.text, s.claims)
             for section in ("innocent_explanations", "next_actions", "open_questions")
             for s in getattr(told, section)
-            if not self._known(s.text)
+            if not self._rest_holds(section, s)
         ]
         return found
+
+    def _rest_holds(self, section: str, said: Sentence) -> bool:
+        asks = section == "open_questions"
+        item = self.item(said.evidence[0]) if asks and said.evidence else None
+        return self._rest.holds(section, said, item, self._names(item) if item is not None else "")
 
     def item(self, name: str, account: str = "") -> Item:
         """Returns what an id of the pack stands for."""
@@ -230,39 +237,6 @@ class Checker:
             if any(sentence.text.endswith(x[1:]) for x in said):
                 return True
         return False
-
-    def _known(self, text: str) -> bool:
-        """Returns whether every identifier, time, amount and count in a text is one of this ring's."""
-        for user_id in sorted(self.truth.users, key=len, reverse=True):
-            text = text.replace(user_id, " ")
-        if not set(NAME.findall(text)) <= self.truth.identifiers.keys():
-            return False
-        text = NAME.sub(" ", text)
-        for fact in facts(self._snapshot, self.truth.policy):
-            if fact.weight < 0.0:
-                text = text.replace(fact.text, " ")  # the record is told in the facts' own words
-        text = re.sub(r"\bE[1-9][0-9]*\b|\bR[0-9-]+\b|the last 7 days|24 hours", " ", text)
-        text = re.sub(r"[\d,]+(?:\.\d+)? [A-Z]{3}\b", lambda m: " " if m[0] in self._amounts() else m[0], text)
-        return {int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", text)} <= self._counts()
-
-    def _amounts(self) -> set[str]:
-        week = 7 * 86_400_000
-        left: dict[int, int] = {}
-        for o in self._snapshot.orders:
-            if not o.declined and self._snapshot.as_of_ms - o.ts_ms <= week:
-                exposed = max(0, o.amount_minor - o.refunded_minor - o.charged_minor)
-                left[o.currency] = left.get(o.currency, 0) + exposed
-        return {money(minor, currency) for currency, minor in left.items()}
-
-    def _counts(self) -> set[int]:
-        sizes = {len(links) for links in self.truth.identifiers.values()} | {self.truth.whole}
-        totals = {self.truth.total(name) for name in self.truth.identifiers}
-        outside = {self.truth.total(name) - len(links) for name, links in self.truth.identifiers.items()}
-        week = 7 * 86_400_000
-        recent = [o for o in self._snapshot.orders if not o.declined and self._snapshot.as_of_ms - o.ts_ms <= week]
-        live = sum(o.amount_minor > o.refunded_minor + o.charged_minor for o in recent)
-        rest = set(range(1, max(self.truth.whole, len(self.truth.identifiers), 2) + 1))  # `and 3 more`, parts, homes
-        return sizes | totals | outside | rest | {live}
 
 
 def _runs(claims: Sequence[str], items: Sequence[Item]) -> list[tuple[str, list[Item]]]:

@@ -69,7 +69,7 @@ def tuned(known: list[tuple[JudgedRing, Pair]], tmp_path_factory: pytest.TempPat
     call(*tune, "--pairs", many, "--base", folder / "base", "--out", folder / "full", "--method", "full",
          "--epochs", "200", "--rate", "6e-3", "--enough", "0.01")  # fmt: skip
     call(*tune, "--pairs", other, "--base", folder / "full" / "model", "--out", folder / "lora",
-         "--rank", "4", "--epochs", "3", "--rate", "5e-3")  # fmt: skip
+         "--rank", "8", "--epochs", "12", "--rate", "1e-2")  # fmt: skip
     return {name: folder / name for name in ("full", "lora")}
 
 
@@ -94,7 +94,7 @@ def test_a_lora_learns_on_top_and_is_written_for_servers(tuned: dict[str, Path])
     assert said["after"] < 0.8 * said["before"]
     assert said["losses"] == sorted(said["losses"], reverse=True)
     adapter = json.loads((tuned["lora"] / "adapter" / "adapter_config.json").read_text())
-    assert (adapter["peft_type"], adapter["r"]) == ("LORA", 4)
+    assert (adapter["peft_type"], adapter["r"]) == ("LORA", 8)
     for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
         assert (tuned["lora"] / "model" / name).exists()
         assert (tuned["full"] / "model" / name).exists()
