@@ -1,8 +1,9 @@
 """Bytes to ring and score deltas at 1M users and 3M links, in memory and with a commit per batch; memory; restart.
 
-`python -m benchmarks.engine [--users 1000000] [--events 200000] [--network] [--profile]`
+`python -m benchmarks.engine [--users 1000000] [--events 200000] [--network] [--no-store] [--profile]`
 
-With `--network` a network of width 64 with random weights is in force: then the rows say what scoring by it costs.
+With `--network` a network of width 64 with random weights is in force: then the rows say what scoring by it costs, and
+at the end another is promoted, while the stream goes on.
 
 CPU seconds over all threads. The rival is what a team would write first: networkx, and the connected components
 of the batch's users after each batch. It gets an easier task: it starts empty, expires nothing and scores nothing.
@@ -47,17 +48,19 @@ BAR_NETWORK = 25_000
 BAR_LINK_BYTES, BAR_RESTART_S = 250, 30
 POLICY: Final = LinkPolicy()
 BUNDLE: Final = random_bundle(POLICY, 7, width=64, half_life_days=90)
+NEXT: Final = random_bundle(POLICY, 8, name="next", width=64, half_life_days=90)
 
 
 @dataclass(slots=True)
 class Spent:
-    """CPU seconds by part, over `events` events."""
+    """CPU seconds by part, over `events` events; of the engine also those of its longest batch."""
 
     events: int = 0
     decode_s: float = 0.0
     engine_s: float = 0.0
     commit_s: float = 0.0
     changed_rows: int = 0
+    longest_s: float = 0.0
 
     def add(self, other: Spent) -> None:
         """Adds another part of the run."""
@@ -66,6 +69,7 @@ class Spent:
         self.engine_s += other.engine_s
         self.commit_s += other.commit_s
         self.changed_rows += other.changed_rows
+        self.longest_s = max(self.longest_s, other.engine_s)
 
 
 def batches(lines: Iterable[bytes]) -> Iterator[RawBatch]:
@@ -87,7 +91,8 @@ def make_decoder() -> Decoder:
 
 def make_engine(network: bool) -> Engine:
     """Returns an engine as the shop runs it."""
-    return Engine(POLICY, EngineRules(), StructuralScorer(), bundle=BUNDLE if network else None)
+    bundle = BUNDLE if network else None
+    return Engine(POLICY, EngineRules(), StructuralScorer(), bundle=bundle, library=lambda name: NEXT)
 
 
 def feed(
@@ -121,6 +126,17 @@ def feed(
             )
         )
     return spent
+
+
+def promote(raws: Iterator[RawBatch], decoder: Decoder, engine: Engine) -> tuple[int, float]:
+    """Promotes another network; returns how many batches later it was in force, and the longest one's CPU seconds."""
+    start = time.process_time()
+    engine.serving.promote(NEXT.name, "promotion", engine.graph, engine.commit)
+    count, longest_s = 0, time.process_time() - start
+    while engine.serving.name != NEXT.name:
+        longest_s = max(longest_s, feed([next(raws)], decoder, engine, None, None).longest_s)
+        count += 1
+    return count, longest_s
 
 
 def changed_rows(delta: object) -> int:
@@ -164,6 +180,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--network", action="store_true")
+    parser.add_argument("--no-store", action="store_true")
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     console = Console()
@@ -176,10 +193,11 @@ def main() -> None:
     feed(batches(population_lines(arguments.users)), make_decoder(), engine, None, None)
     links, entities = int(engine.graph.links.state[0]), len(engine.graph.user_table) + int(engine.graph.keys.state[0])
     grown = resident_bytes() - before
-    lines = list(mix_lines(2 * arguments.events, users=arguments.users))
+    warmed = BATCH * (2 + arguments.users // EngineRules().warmed_users) if arguments.network else 0
+    lines = list(mix_lines(2 * arguments.events + warmed, users=arguments.users))
     feed(batches(lines[: arguments.events]), decoder, engine, None, None)  # fills the decoder's caches
     profile = cProfile.Profile() if arguments.profile else None
-    measured = lines[arguments.events :]
+    measured = lines[arguments.events : 2 * arguments.events]
     spent = feed(batches(measured), decoder, engine, None, profile)
     naive_s = rival([decoder.decode(raw) for raw in batches(measured)])
 
@@ -196,6 +214,7 @@ def main() -> None:
     both_bar = BAR_NETWORK if arguments.network else BAR_BOTH
     table.add_row("bytes → deltas", f"{n / (spent.decode_s + spent.engine_s):,.0f}", f"{both_bar:,}", "")
     console.print(table)
+    console.print(f"longest batch in the engine: {1000 * spent.longest_s:,.0f} ms")
     if engine.serving.live is not None:
         figures = engine.serving.live.figures()
         drift = engine.serving.live.drift(engine.graph, 10_000)
@@ -206,6 +225,11 @@ def main() -> None:
         start = time.process_time()
         LiveNetwork(BUNDLE, engine.graph)
         console.print(f"network made from the graph anew, as at a start: {time.process_time() - start:.1f} s")
+        count, longest_s = promote(batches(lines[2 * arguments.events :]), decoder, engine)
+        console.print(
+            f"a promotion took over {count} batches later; the longest of them, its own work included, took the engine "
+            f"{1000 * longest_s:,.0f} ms"
+        )
     console.print(
         f"hot graph: {grown / 1e6:,.0f} MB resident for {links:,} links and {entities:,} entities; "
         f"{grown / links:,.0f} bytes per link with its share of entities (bar {BAR_LINK_BYTES} + "
@@ -215,7 +239,7 @@ def main() -> None:
     if profile is not None:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
     del engine, lines
-    if not arguments.profile:
+    if not arguments.profile and not arguments.no_store:
         _with_store(console, arguments.users, arguments.events, arguments.network)
 
 

@@ -1,0 +1,64 @@
+"""The wheel holds the bundle that ships, and it loads where only the wheel is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("hatchling", reason="hatchling builds the wheel; it is an extra of the development environment")
+
+ROOT = Path(__file__).parents[2]
+LOADS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import fraudgraph
+from fraudgraph.scoring.library import BundleLibrary
+from pathlib import Path
+bundle = BundleLibrary(Path(sys.argv[1]) / "none")("default")
+print(fraudgraph.__file__, bundle.name, bundle.weights.schema.width, sep="\\n")
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the wheel unpacked, as an installer leaves a pure one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_holds_the_shipped_bundle_with_its_card(installed: Path) -> None:
+    shipped = {path.name for path in (installed / "fraudgraph" / "bundles" / "default").iterdir()}
+    assert {"bundle.json", "weights.safetensors", "card.md"} <= shipped
+    for name in shipped:
+        there = ROOT / "fraudgraph" / "bundles" / "default" / name
+        assert (installed / "fraudgraph" / "bundles" / "default" / name).read_bytes() == there.read_bytes()
+
+
+def test_the_shipped_bundle_loads_from_an_installed_wheel(installed: Path) -> None:
+    # -I: neither the working folder nor PYTHONPATH may bring in the sources.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", LOADS, str(installed)],
+        cwd=installed,
+        env={"PATH": os.environ["PATH"], "HOME": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    where, name, width = done.stdout.split("\n")[:3]
+    assert Path(where).is_relative_to(installed)
+    assert name == "default"
+    assert 1 <= int(width) <= 64
