@@ -13,8 +13,9 @@ from fraudgraph.narrative.evidence import Evidence
 from fraudgraph.narrative.innocent import Explanation
 from fraudgraph.narrative.phrases import CONNECTIVES, JOINED, LIKEWISE, LISTED, QUESTIONS_ASKED, SHARED, SHARED_AMONG
 from fraudgraph.narrative.port import Sentence
+from fraudgraph.narrative.said_words import noun_of
 from fraudgraph.narrative.slots import number
-from fraudgraph.narrative.speaker import Speaker, noun_of
+from fraudgraph.narrative.speaker import Speaker
 from fraudgraph.narrative.verifier import Held
 from fraudgraph.rings.facts_words import count, listed, parts, plural, sentence
 
