@@ -62,12 +62,19 @@ class RingCurve:
         self._found, self._at_ms = np.array(found, np.int64)[order], np.array(at_ms, np.int64)[order]
         self._place = np.full(len(rings.ring), len(order), np.int64)
         np.minimum.at(self._place, self._found[self._found >= 0], np.flatnonzero(self._found >= 0))
+        self._lines: dict[bytes, int] = {}
 
     def line(self, weights: F64) -> int:
         """Returns how many calls, surest first, find the most rings at a purity of at least `PURITY`; 0 where none.
 
         Purity: people in called groups who belong to the ring that the group overlaps most, of all people in them.
         """
+        key = weights.tobytes()  # every figure asks about the same resamples
+        if key not in self._lines:
+            self._lines[key] = self._line(weights)
+        return self._lines[key]
+
+    def _line(self, weights: F64) -> int:
         each = weights[self._unit]
         inside, size = np.cumsum(each * self._inside)[self._ends], np.cumsum(each * self._size)[self._ends]
         pure = np.flatnonzero((inside >= PURITY * size) & (size > 0))
