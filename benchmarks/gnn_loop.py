@@ -1,4 +1,8 @@
-"""Links sent on a few at a time from a compiled loop: what the network does without a call from Python for each."""
+"""Links sent on a few at a time from a compiled loop: what the network does without a call from Python for each.
+
+Every operation's scores are computed before the next one is looked at, except that what the next ones will touch is
+already being loaded: a queue is seen before it is worked through.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from fraudgraph.errors import UsageError
 from fraudgraph.graph.types import I8, I32, I64
 from fraudgraph.kernels import njit
 from fraudgraph.scoring.gnn.engine import IncrementalNetwork, LinkBatch
-from fraudgraph.scoring.gnn.kernels import run
+from fraudgraph.scoring.gnn.kernels import first_strange, run_until
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.gnn.state import DIRTY, LINE_TOP, LINK_TOP, SERIAL, Model, State, grow
 
@@ -21,11 +25,12 @@ def _in_steps(
 ) -> int:
     """Returns how many scores were computed, or a negative number where an operation found no room."""
     rescored = 0
+    if first_strange(model, state, op, family, a, b) >= 0:
+        return -1
     for at in range(0, len(op), step):
         state.counters[SERIAL] += 1
         state.counters[DIRTY] = 0
-        to = at + step
-        found = run(model, state, op[at:to], family[at:to], a[at:to], b[at:to], weight[at:to], 0, room)
+        found = run_until(model, state, op, family, a, b, weight, at, min(at + step, len(op)), room)
         if found < 0:
             return found
         rescored += found

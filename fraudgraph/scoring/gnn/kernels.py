@@ -15,7 +15,7 @@ from fraudgraph.kernels import bare
 from fraudgraph.rings.processor import prefetch
 from fraudgraph.scoring.gnn.means import WORN, add_first_own, is_only, join, message_of, rebuild
 from fraudgraph.scoring.gnn.model import F32
-from fraudgraph.scoring.gnn.passing import finish, mark, pass_on, push
+from fraudgraph.scoring.gnn.passing import fetch_receivers, finish, mark, pass_on, push
 from fraudgraph.scoring.gnn.slots import (
     close_node,
     close_slot,
@@ -64,6 +64,8 @@ REMOVE: Final = 1
 MUTE: Final = 2
 UNMUTE: Final = 3
 FORGET: Final = 4
+
+_FEW: Final = 4
 
 
 @bare()
@@ -241,8 +243,12 @@ def _silence(model: Model, state: State, node: Int, silent: Int) -> None:
 
 
 @bare(inline="always")
-def fetch_operations(model: Model, state: State, a: I32, b: I32, at: Int) -> None:
-    """Starts to load what the operations after `at` touch: the further away, the less of each."""
+def fetch_operations(model: Model, state: State, a: I32, b: I32, at: Int, alone: Int) -> None:
+    """Starts to load what the operations after `at` touch: the further away, the less of each.
+
+    Args:
+        alone: operations are sent on one by one, so that the next one's neighbours will still be in the cache.
+    """
     for turn in range(2):
         ends = a if turn == 0 else b
         if at + 12 < len(ends):
@@ -258,6 +264,18 @@ def fetch_operations(model: Model, state: State, a: I32, b: I32, at: Int) -> Non
                 prefetch(state.links, state.words[slot + START] * LINK_COLUMNS)
                 fetch_row(state.memory, message_of(state, slot, 0), model.message_lines[side_of(state, slot)] * 16)
                 slot = next_slot(state, slot)
+        if alone and at + 1 < len(ends) and state.place[ends[at + 1]] >= 0:
+            fetch_receivers(model, state, model.sizes[0] - 1, state.place[ends[at + 1]])
+
+
+@bare()
+def first_strange(model: Model, state: State, op: I8, family: I32, a: I32, b: I32) -> Int:
+    """Returns the first operation that is none, or names a number of a family or node that there cannot be; or -1."""
+    known, families = len(state.place), len(model.first_side)
+    for i in range(len(op)):
+        if not (PUT <= op[i] <= FORGET and 0 <= family[i] < families and 0 <= a[i] < known and 0 <= b[i] < known):
+            return i
+    return -1
 
 
 @bare()
@@ -272,13 +290,22 @@ def run(model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight:
         of another kind or none, and with `room[0]` ≥ 0 when it needs so many lines and links (`room`).
     """
     room[0] = -1
+    strange = first_strange(model, state, op, family, a, b)
+    if strange >= 0:
+        return -1 - strange
+    return run_until(model, state, op, family, a, b, weight, start, len(op), room)
+
+
+@bare()
+def run_until(
+    model: Model, state: State, op: I8, family: I32, a: I32, b: I32, weight: F32, start: Int, stop: Int, room: I64
+) -> Int:
+    """Does what `run` does with the operations before `stop`, of which none is strange; what follows it may look at."""
+    room[0] = -1
     counters = state.counters
-    known, families = len(state.place), len(model.first_side)
-    for i in range(start, len(op)):
-        if not (PUT <= op[i] <= FORGET and 0 <= family[i] < families and 0 <= a[i] < known and 0 <= b[i] < known):
-            return -1 - i
-    for i in range(start, len(op)):
-        fetch_operations(model, state, a, b, i)
+    alone = stop - start <= _FEW and stop < len(op)
+    for i in range(start, stop):
+        fetch_operations(model, state, a, b, i, alone)
         node = state.place[a[i]] << LINE_SHIFT
         if node < 0:
             return -1 - i

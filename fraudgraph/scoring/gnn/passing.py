@@ -153,11 +153,11 @@ def push(model: Model, state: State, slot: Int, layer: Int, delta: F32, scores: 
 
 
 @bare()
-def fetch_receivers(model: Model, state: State, layer: Int, at: Int) -> None:
-    """Starts to load those to which a node of the batch's list may send."""
-    if state.dirty[at] < 0:
+def fetch_receivers(model: Model, state: State, layer: Int, line: Int) -> None:
+    """Starts to load those to which a node, given by its line, may send; none if that is negative."""
+    if line < 0:
         return
-    slot = first_slot(state, state.dirty[at] << LINE_SHIFT)
+    slot = first_slot(state, line << LINE_SHIFT)
     while slot >= 0:
         side = side_of(state, slot)
         if model.message_at[layer + 1, side] >= 0:
@@ -185,7 +185,7 @@ def fetch_ahead(model: Model, state: State, layer: Int, at: Int, count: Int) -> 
                 fetch_row(state.memory, message_of(state, slot, message_at), width)
             slot = next_slot(state, slot)
     if at + 1 < count:
-        fetch_receivers(model, state, layer, at + 1)
+        fetch_receivers(model, state, layer, state.dirty[at + 1])
 
 
 @bare(fastmath={"contract"})
@@ -195,7 +195,7 @@ def pass_on(model: Model, state: State, layer: Int) -> None:
     memory = state.memory
     count = state.counters[DIRTY]
     if count > 0:
-        fetch_receivers(model, state, layer, 0)
+        fetch_receivers(model, state, layer, state.dirty[0])
     for i in range(count):
         fetch_ahead(model, state, layer, i, count)
         node = state.dirty[i] << LINE_SHIFT
