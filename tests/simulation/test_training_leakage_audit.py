@@ -49,6 +49,8 @@ def made(seed: int, *, apart: bool = False) -> tuple[Table, History]:
         say=lambda text: None,
     )
     table = table_of(ready)
+    if apart:  # the same events at the same moments
+        return table, made(seed)[1]
     return table, read_history(table.cut_ms, lines, make_engine(), decoder=passing_decoder())
 
 

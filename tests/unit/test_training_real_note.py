@@ -36,6 +36,11 @@ def test_moments_are_ranked_within_themselves() -> None:
     assert len(np.unique(together("both", [one, other]).unit)) == 800, "components of two moments are not one"
 
 
+def test_a_prior_says_nothing_about_which_moment_an_account_is_of() -> None:
+    both = together("both", [judged("a", (p2p.PRIOR,), size=300), judged("bb", (p2p.PRIOR,), size=500)])
+    assert figures(both)[LIFT, p2p.PRIOR].value == pytest.approx(1.0)
+
+
 def test_the_words_follow_the_intervals() -> None:
     graph = list(p2p.TREES)[-1]
     results = Results(

@@ -88,6 +88,12 @@ def _known_by_value(table: Table, values: F32, rebuilt: Rebuilt) -> tuple[str, i
     return best
 
 
+def _holds_past(values: F32, rebuilt: Rebuilt) -> bool:
+    """Returns whether a column is a rebuilt feature as of its moment, under whatever name."""
+    same = _close(values[:, None], rebuilt.causal)[rebuilt.rebuilt]
+    return bool((same.mean(axis=0) >= SAME_SHARE).any())
+
+
 def _targets(table: Table, rebuilt: Rebuilt, checked: set[str]) -> Iterator[Finding]:
     """Yields the features that are the target; one that holds its rebuilt values is none, however good it is."""
     from sklearn.metrics import roc_auc_score
@@ -102,6 +108,8 @@ def _targets(table: Table, rebuilt: Rebuilt, checked: set[str]) -> Iterator[Find
             continue
         area = float(roc_auc_score(table.label, values))
         if max(area, 1 - area) >= TARGET_AUC:
+            if _holds_past(table.x[:, at], rebuilt):
+                continue
             text = f"{name} alone tells fraud from the rest (ROC-AUC {max(area, 1 - area):.3f}): it is the target"
             yield Finding("target", True, text, len(table), name)
             continue

@@ -63,7 +63,7 @@ def figures(judged: Judged) -> dict[tuple[str, str], Figure]:
 
 
 def _ranks(said: F64) -> F64:
-    """Returns each score's place from 0 to 1 among all, equal ones in the middle of theirs."""
+    """Returns each score's place in (0, 1) among all, equal ones in the middle of theirs; where all are equal, 0.5."""
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(said), np.float64) / max(len(said), 1)
+    return (np.asarray(rankdata(said), np.float64) - 0.5) / max(len(said), 1)
