@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ ACCOUNTS: Final = "accounts"
 RINGS: Final = "rings"
 RESAMPLES: Final = 1_000
 SEED: Final = 0
+_KEPT: Final = 1_000_000
+"""Weights that are drawn once for all figures; more of them are drawn again each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,18 @@ class Figure:
 
 def weights_of(units: int, resamples: int = RESAMPLES) -> Iterator[F64]:
     """Yields how often each unit is drawn, `[units]`, resample by resample; the same for the same arguments."""
+    if units * resamples <= _KEPT:
+        yield from _kept(units, resamples)
+    else:
+        yield from _drawn(units, resamples)
+
+
+@lru_cache(maxsize=4)
+def _kept(units: int, resamples: int) -> tuple[F64, ...]:
+    return tuple(_drawn(units, resamples))
+
+
+def _drawn(units: int, resamples: int) -> Iterator[F64]:
     rng = np.random.default_rng(SEED)
     for _ in range(resamples):
         yield np.bincount(rng.integers(0, units, units), minlength=units).astype(np.float64)

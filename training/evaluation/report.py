@@ -117,14 +117,20 @@ def points(evaluation: Evaluation) -> Iterator[str]:
         yield f"{title}: the network over {found.rival}, average precision of {figure.level}: {signed(figure)}."
     for title, part in evaluation.parts.items():
         for model in dict.fromkeys((SHIPPED, found.rival, NETWORK)):
-            more = goal(part, model)
-            if more is None or np.isnan(more.value):
+            gains = [(a_day, goal(part, model, a_day)) for a_day in evaluation.plan.budgets]
+            told = [
+                f"{signed(more, '{:+.0%} [{:+.0%}, {:+.0%}]')} at {a_day}"
+                for a_day, more in gains
+                if more is not None and not np.isnan(more.value)
+            ]
+            if not told:
                 continue
+            more = goal(part, model)
             name = f"{model} (the shipped scorer)" if model == SHIPPED else model
+            goals = f"; the goal is {GOAL:+.0%} at {GOAL_BUDGET}: {_met(more is not None and more.value >= GOAL)}"
             yield (
-                f"{title}: {name} stops {signed(more, '{:+.0%} [{:+.0%}, {:+.0%}]')} more money than {TREES_A} at"
-                f" {GOAL_BUDGET} alerts a day"
-                + (f"; the goal is {GOAL:+.0%}: {_met(more.value >= GOAL)}." if model == SHIPPED else ".")
+                f"{title}: money that {name} stops beside {TREES_A}, by alerts a day: {', '.join(told)}"
+                f"{goals if model == SHIPPED else ''}."
             )
     for title, part in evaluation.parts.items():
         rival = next((name for name in TREES if name in part.models), None)
