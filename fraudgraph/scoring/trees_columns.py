@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from fraudgraph.events.kinds import IDENTIFIER_KINDS
+from fraudgraph.events.kinds import IDENTIFIER_KINDS, EntityKind
 from fraudgraph.graph.hot import GraphChange, HotGraph
 from fraudgraph.graph.types import I32, I64, Bool
 from fraudgraph.scoring.gnn.features import FEATURES, FEATURES_HASH, LINK_STEP_MS
@@ -33,7 +33,7 @@ from fraudgraph.scoring.trees_kernels import (
     fill_own,
     fill_shared,
 )
-from fraudgraph.scoring.trees_near import SCALE, Marks, concerned, fill_near, new_marks, reserve_marks
+from fraudgraph.scoring.trees_near import SCALE, Marks, concerned, near_means, new_marks, reserve_marks
 
 FeatureSet: TypeAlias = Literal["a", "b", "c", "d"]
 
@@ -75,7 +75,7 @@ SHARED: Final = (
     "joined_7d",
     "payers_and_paid",
     "reach_1",  # accounts one step away, over identifiers of at most `NARROW_USERS` accounts
-    "reach_2",  # and two: what of its component an account can see
+    "reach_2",  # and two, the second one over kinds that tie by themselves: what of its component an account can see
 )
 NEAR: Final = (
     *(f"new_{hops}_{days}" for hops in (1, 2) for days in _DAYS),  # of those, first seen lately
@@ -136,8 +136,7 @@ class ColumnReader:
         fill_shared(view, self._marks, users, moments, shared)
         if features == "b":
             return np.hstack((own, shared[:, : len(SHARED)]))
-        near = np.zeros((len(users), 3 * len(_BANDS)), np.int64)
-        fill_near(view, self._marks, users, near)
+        near = near_means(view, self._marks, users)
         return np.hstack((own, shared, (near / SCALE).astype(np.float32)))
 
     def concerned(self, graph: HotGraph, muted: Bool, change: GraphChange) -> I32:
@@ -151,7 +150,11 @@ class ColumnReader:
 
 def view_of(graph: HotGraph) -> View:
     """Returns a graph's columns for the kernels."""
-    return View(graph.users, graph.links, graph.idents, graph.orders, graph.transfers.columns, hub_limits(graph.policy))
+    policy = graph.policy
+    ties = np.zeros(len(EntityKind), np.bool_)
+    for name in policy.kinds:
+        ties[EntityKind[name.upper()]] = not policy.is_weak(name)
+    return View(graph.users, graph.links, graph.idents, graph.orders, graph.transfers.columns, hub_limits(policy), ties)
 
 
 def hubs_of(graph: HotGraph) -> Bool:

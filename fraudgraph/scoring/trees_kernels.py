@@ -24,7 +24,7 @@ from fraudgraph.graph.users import (
     TRANSFERS_OUT,
     Users,
 )
-from fraudgraph.kernels import njit
+from fraudgraph.kernels import bare, njit
 from fraudgraph.scoring.gnn.model import F32
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ WINDOWS_MS: Final = (DAY_MS, 7 * DAY_MS, 30 * DAY_MS)
 HALF_LIFE_MS: Final = 30 * DAY_MS
 """Age at which a link weighs half as much as a fresh one in the means of neighbours."""
 NARROW_USERS: Final = 32
-"""Identifiers with more accounts than this are passed by where accounts are counted one by one; means go over all that
-are no hubs. As of `LinkPolicy.max_pair_users`: what more people share says little of any two of them."""
+"""A step from account to account goes over identifiers of at most so many, as of `LinkPolicy.max_pair_users`: what more
+people share says little of any two of them, and would make a step long."""
 
 OWN_COLUMNS: Final = 33
 SHARED_COLUMNS: Final = 36
@@ -43,11 +43,16 @@ SHARED_COLUMNS: Final = 36
 _DAY, _HOUR, _WEEK = DAY_MS, HOUR_MS, 7 * DAY_MS
 _KINDS: Final = len(EntityKind) - 1
 _WINDOWS: Final = np.array(WINDOWS_MS, np.int64)
+_COUNT: Final = len(WINDOWS_MS)
 _APPROVED, _FAILED = 1 << Status.APPROVED, 1 << Status.DECLINED | 1 << Status.CANCELLED
 
 
 class View(NamedTuple):
-    """The columns of a graph that are read, and the most users of an identifier that is no hub, by EntityKind."""
+    """The columns of a graph that are read, and of each EntityKind two facts.
+
+    Attributes:
+        limits: `[kinds]` the most users of an identifier that is no hub; ties: whether one ties by itself.
+    """
 
     users: Users
     links: Links
@@ -55,12 +60,19 @@ class View(NamedTuple):
     orders: Orders
     transfers: TransferColumns
     limits: I64
+    ties: Bool
 
 
-@njit(cache=True, inline="always")
+@bare(inline="always")
 def is_hub(view: View, ident: Int) -> Bool:
     """Returns whether an identifier links nobody: too many use it, or an analyst calls it benign."""
     return view.idents.degree[ident] > view.limits[view.idents.kind[ident]] or view.idents.benign[ident]
+
+
+@bare(inline="always")
+def is_narrow(view: View, ident: Int) -> bool:
+    """Returns whether a step goes over an identifier."""
+    return not (view.idents.degree[ident] > NARROW_USERS or is_hub(view, ident))
 
 
 @njit(cache=True)
@@ -116,101 +128,107 @@ def fill_own(view: View, ids: I32, as_of_ms: I64, out: F32) -> None:
             slot = links.next_of_user[slot]
 
 
-@njit(cache=True)
+@bare()
 def fill_shared(view: View, marks: Marks, ids: I32, as_of_ms: I64, out: F32) -> None:
     """Fills `[n, SHARED_COLUMNS]` of zeros: what is shared, and what is counted of whom that leads to."""
     users, links, idents = view.users, view.links, view.idents
-    met = np.empty(0, np.int32)
     for i in range(len(ids)):
-        user, now, row = ids[i], as_of_ms[i], out[i]
+        user, now = ids[i], as_of_ms[i]
         slot = users.links[user]
         while slot >= 0:
             ident = links.ident[slot]
             kind, degree = idents.kind[ident], idents.degree[ident]
             if is_hub(view, ident):
-                row[12] += 1
+                out[i, 12] += 1
             else:
-                row[kind - 1] += degree > 1
-                row[5 + kind] = max(row[5 + kind], np.float32(degree))
-                if 1 < degree <= NARROW_USERS:
-                    began = links.first_ms[slot]
-                    other = idents.links[ident]
-                    while other >= 0:
-                        if other != slot:
-                            apart = abs(links.first_ms[other] - began)
-                            row[13] += apart <= _DAY
-                            row[14] += apart <= _WEEK
-                        other = links.next_of_ident[other]
+                out[i, kind - 1] += degree > 1
+                out[i, 5 + kind] = max(out[i, 5 + kind], np.float32(degree))
+                if degree <= NARROW_USERS:
+                    _count_joined(view, slot, out, i)
             slot = links.next_of_user[slot]
-        row[15] = _money_partners(view, marks, user)
+        marks.state[0] += 1
+        out[i, 15] = list_money_partners(view, marks, user, 0)
         marks.state[0] += 1
         marks.user[user] = marks.state[0]
-        met = _step(view, marks, user)
-        row[16] = len(met)
-        for other in met:
-            _count_other(users, other, now, row, 18)
-            for w in range(len(_WINDOWS)):
-                row[30 + w] += users.first_spend_ms[other] > now - _WINDOWS[w]
-            row[33] += users.counts[other, ORDERS]
-            row[34] += users.counts[other, DECLINED]
-            row[35] += users.counts[other, REFUNDS]
-        farther = 0
-        for other in met:
-            for beyond in _step(view, marks, other):
-                farther += 1
-                _count_other(users, beyond, now, row, 21)
-        row[17] = farther
+        near = _step(view, marks, user, 0, False)
+        out[i, 16] = near
+        for at in range(near):
+            other = marks.met[at]
+            _count_other(users, other, now, out, i, 18)
+            for w in range(_COUNT):
+                out[i, 30 + w] += users.first_spend_ms[other] > now - _WINDOWS[w]
+            out[i, 33] += users.counts[other, ORDERS]
+            out[i, 34] += users.counts[other, DECLINED]
+            out[i, 35] += users.counts[other, REFUNDS]
+        end = near
+        for at in range(near):
+            end = _step(view, marks, marks.met[at], end, True)
+        out[i, 17] = end - near
+        for at in range(near, end):
+            _count_other(users, marks.met[at], now, out, i, 21)
 
 
-@njit(cache=True, inline="always")
-def _count_other(users: Users, other: Int, now: Int, row: F32, at: Int) -> None:
-    for w in range(len(_WINDOWS)):
-        row[at + w] += users.first_ms[other] > now - _WINDOWS[w]
-        row[at + 6 + w] += users.last_ms[other] > now - _WINDOWS[w]
+@bare()
+def _count_joined(view: View, slot: Int, out: F32, i: Int) -> None:
+    links = view.links
+    began = links.first_ms[slot]
+    other = view.idents.links[links.ident[slot]]
+    while other >= 0:
+        if other != slot:
+            apart = abs(links.first_ms[other] - began)
+            out[i, 13] += apart <= _DAY
+            out[i, 14] += apart <= _WEEK
+        other = links.next_of_ident[other]
 
 
-@njit(cache=True)
-def _step(view: View, marks: Marks, user: Int) -> I32:
-    """Returns accounts over a user's narrow identifiers that are not marked yet, and marks them."""
+@bare()
+def _count_other(users: Users, other: Int, now: Int, out: F32, i: Int, at: Int) -> None:
+    for w in range(_COUNT):
+        out[i, at + w] += users.first_ms[other] > now - _WINDOWS[w]
+        out[i, at + 6 + w] += users.last_ms[other] > now - _WINDOWS[w]
+
+
+@bare()
+def _step(view: View, marks: Marks, user: Int, end: Int, ties: bool) -> Int:
+    """Lists accounts a step away that are not marked yet, from `end` on, and marks them; returns where the list ends.
+
+    Args:
+        ties: only over identifiers of kinds that tie by themselves.
+    """
     links, idents = view.links, view.idents
-    met = [np.int32(0) for _ in range(0)]
     slot = view.users.links[user]
     while slot >= 0:
         ident = links.ident[slot]
-        if 1 < idents.degree[ident] <= NARROW_USERS and not is_hub(view, ident):
+        if (not ties or view.ties[idents.kind[ident]]) and is_narrow(view, ident):
             other = idents.links[ident]
             while other >= 0:
-                who: Int = links.user[other]
+                who = links.user[other]
                 if marks.user[who] != marks.state[0]:
                     marks.user[who] = marks.state[0]
-                    met.append(who)
+                    marks.met[end] = who
+                    end += 1
                 other = links.next_of_ident[other]
         slot = links.next_of_user[slot]
-    return np.array(met, np.int32)
+    return end
 
 
-@njit(cache=True)
-def _money_partners(view: View, marks: Marks, user: Int) -> Int:
-    marks.state[0] += 1
-    return len(money_partners(view, marks, user))
-
-
-@njit(cache=True)
-def money_partners(view: View, marks: Marks, user: Int) -> I32:
-    """Returns accounts that pay or bring a user, or are paid or brought, and are not marked yet; marks them."""
-    found = [np.int32(0) for _ in range(0)]
+@bare()
+def list_money_partners(view: View, marks: Marks, user: Int, end: Int) -> Int:
+    """Lists accounts that pay or bring a user, or are paid or brought, as `_step` does."""
     slot = view.users.transfers_out[user]
     while slot >= 0:
-        who: Int = view.transfers.receiver[slot]
+        who = view.transfers.receiver[slot]
         if marks.user[who] != marks.state[0]:
             marks.user[who] = marks.state[0]
-            found.append(who)
+            marks.met[end] = who
+            end += 1
         slot = view.transfers.next_out[slot]
     slot = view.users.transfers_in[user]
     while slot >= 0:
         who = view.transfers.sender[slot]
         if marks.user[who] != marks.state[0]:
             marks.user[who] = marks.state[0]
-            found.append(who)
+            marks.met[end] = who
+            end += 1
         slot = view.transfers.next_in[slot]
-    return np.array(found, np.int32)
+    return end

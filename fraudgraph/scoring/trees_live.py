@@ -26,13 +26,20 @@ class LiveTrees:
     """One bundle's trees over one graph, with the network whose embeddings they read, where they read any.
 
     Args:
-        pull_degree, parts: as of `LiveNetwork`.
+        pull_degree, parts, only: as of `LiveNetwork`.
 
     Raises:
         ConfigurationError: the bundle has no trees, was trained on other columns, or under another link policy.
     """
 
-    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE, parts: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        graph: HotGraph,
+        pull_degree: int = PULL_DEGREE,
+        parts: int = 1,
+        only: I32 | None = None,
+    ) -> None:
         require_fit(bundle.manifest, graph.policy.hash)
         if bundle.trees is None or bundle.manifest.trees is None:
             raise ConfigurationError(f"there are no trees in the bundle {bundle.name!r}", do="Name one with trees.")
@@ -43,7 +50,7 @@ class LiveTrees:
         self.inner: LiveNetwork | None = None
         if bundle.network is not None:
             manifest = replace(bundle.manifest, kind="network", trees=None, event_head=None, calibration=_AS_IT_IS)
-            self.inner = LiveNetwork(Bundle(manifest, bundle.network), graph, pull_degree, parts)
+            self.inner = LiveNetwork(Bundle(manifest, bundle.network), graph, pull_degree, parts, only)
         self._muted = hubs_of(graph)
 
     def warm(self, graph: HotGraph) -> bool:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, diags_array
 
 from fraudgraph.engine import Engine, EngineRules
 from fraudgraph.errors import ConfigurationError
+from fraudgraph.events.kinds import IDENTIFIER_KINDS
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import EVENTS_FILE, MANIFEST_FILE, TREES_FILE, Bundle, read_bundle, write_bundle
@@ -21,7 +22,7 @@ from fraudgraph.scoring.library import BundleLibrary
 from fraudgraph.scoring.structural import StructuralScorer
 from fraudgraph.scoring.trees import BoostedTrees
 from fraudgraph.scoring.trees_columns import ColumnReader, names_of
-from fraudgraph.scoring.trees_kernels import HALF_LIFE_MS, OWN_COLUMNS, SHARED_COLUMNS
+from fraudgraph.scoring.trees_kernels import HALF_LIFE_MS, NARROW_USERS, OWN_COLUMNS, SHARED_COLUMNS
 from fraudgraph.simulate.spec import WorldSpec
 from fraudgraph.simulate.world import simulate
 from fraudgraph.testing.bundles import random_bundle, random_trees, random_trees_bundle, with_event_head
@@ -45,6 +46,8 @@ def means_by_matrices(engine: Engine) -> tuple[np.ndarray, F64, F64]:
     graph = network_graph(engine.graph)
     users = np.flatnonzero(graph.kind[::2] == 0)
     _, a, b, weight = graph.messages(HALF_LIFE_MS)
+    narrow = (b % 2 == 0) | (engine.graph.idents.degree[b // 2] <= NARROW_USERS)
+    a, b, weight = a[narrow], b[narrow], weight[narrow]
     row = np.full(len(graph.kind), -1, np.int64)
     row[2 * users] = np.arange(len(users))
     hops = graph.kind[b] > 0
@@ -74,12 +77,16 @@ def test_steps_are_counted_as_by_sets(engine: Engine) -> None:
         of_user.setdefault(user, []).append(ident)
         of_ident.setdefault(ident, set()).add(user)
 
-    def step(user: int) -> set[int]:
-        return {other for ident in of_user.get(user, []) if len(of_ident[ident]) <= 32 for other in of_ident[ident]}
+    weak = [kind for kind in IDENTIFIER_KINDS if graph.policy.is_weak(kind.label)]
+
+    def step(user: int, *, ties: bool = False) -> set[int]:
+        over = [ident for ident in of_user.get(user, []) if len(of_ident[ident]) <= NARROW_USERS]
+        over = [ident for ident in over if not ties or graph.idents.kind[ident] not in weak]
+        return {other for ident in over for other in of_ident[ident]}
 
     for row, user in enumerate(users.tolist()):
         first = step(user) - {user}
-        second = {other for near in first for other in step(near)} - first - {user}
+        second = {other for near in first for other in step(near, ties=True)} - first - {user}
         assert columns[row, names.index("reach_1")] == len(first)
         assert columns[row, names.index("reach_2")] == len(second)
         widest = max((len(of_ident[ident]) for ident in of_user.get(user, [])), default=0)

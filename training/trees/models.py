@@ -17,7 +17,6 @@ from fraudgraph.scoring.trees_columns import FeatureSet, names_of
 from fraudgraph.scoring.trees_embedding import embedding_columns, embedding_names
 from fraudgraph.scoring.trees_kernels import HALF_LIFE_MS
 from training.labels import POSITIVE, UNKNOWN
-from training.reliability import average_precision
 
 if TYPE_CHECKING:
     from training.gnn.dataset import Slice
@@ -91,13 +90,13 @@ class TreeModel:
         return (*names_of(self.settings.features), *of_network)
 
     def fit(self, slices: Sequence[Slice], positive_share: float, stop: Sequence[Slice] = ()) -> TreeModel:
-        """Fits on the accounts that teach, and keeps as many trees as are best on the stopping slices.
+        """Fits on the accounts that teach, and keeps as many trees as lose least on the stopping slices.
 
         Raises:
             UsageError: there are no positives to learn from, or nothing else.
         """
         rows, truth, weight = self._examples(slices)
-        later = self._examples(stop)[:2] if stop else None
+        later = self._examples(stop) if stop else None
         booster, self.rounds = grow(rows, truth, weight, later, self.names, self.settings, positive_share)
         self.trees = BoostedTrees(booster, self.names)
         return self
@@ -146,7 +145,7 @@ def grow(
     rows: F32,
     truth: Bool,
     weight: F64,
-    later: tuple[F32, Bool] | None,
+    later: tuple[F32, Bool, F64] | None,
     names: Sequence[str],
     settings: TreeSettings,
     positive_share: float,
@@ -155,7 +154,7 @@ def grow(
 
     Args:
         rows: `[n, k]`; truth: `[n]`; weight: `[n]`.
-        later: rows and truth by which the number of trees is chosen; all are kept where None.
+        later: rows, truth and weight by which the number of trees is chosen; all are kept where None.
 
     Raises:
         UsageError: there are no positives to learn from, or nothing else.
@@ -184,25 +183,23 @@ def grow(
         "nthread": 1,
     }
     booster = xgboost.train(parameters, data, num_boost_round=settings.rounds)
-    rounds = settings.rounds if later is None or not later[1].any() else _best(booster, settings.rounds, later)
+    rounds = settings.rounds if later is None else _best(booster, settings.rounds, later, positive_share)
     return bytes(booster[:rounds].save_raw(raw_format="ubj")), rounds
 
 
-def _best(booster: Any, rounds: int, later: tuple[F32, Bool]) -> int:
-    """Returns after how many trees the average precision is best."""
-    rows, truth = later
+def _best(booster: Any, rounds: int, later: tuple[F32, Bool, F64], positive_share: float) -> int:
+    """Returns after how many trees the loss is least, positives having the same share of it as in training."""
+    rows, truth, weight = later
+    positive, negative = float(weight[truth].sum()), float(weight[~truth].sum())
+    if not positive or not negative:
+        return rounds
+    heavy = np.where(truth, positive_share / positive, (1.0 - positive_share) / negative) * weight
     looks = sorted({*range(_LOOK_EVERY, rounds + 1, _LOOK_EVERY), rounds})
-    found = [
-        average_precision(
-            np.asarray(
-                booster.inplace_predict(
-                    rows, predict_type="margin", iteration_range=(0, look), validate_features=False
-                ),
-                np.float64,
-            ),
-            truth,
-        )
-        for look in looks
-    ]
-    best: int = looks[int(np.argmax(found))]
+    losses = []
+    for look in looks:
+        said = booster.inplace_predict(
+            rows, predict_type="margin", iteration_range=(0, look), validate_features=False
+        ).astype(np.float64)
+        losses.append(float(heavy @ (np.logaddexp(0.0, said) - truth * said)))
+    best: int = looks[int(np.argmin(losses))]
     return best
