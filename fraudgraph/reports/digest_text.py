@@ -64,10 +64,10 @@ def render_markdown(digest: Digest) -> str:
 
 
 def digest_json(digest: Digest) -> dict[str, Any]:
-    """Returns the digest as a document: money as decimal strings, times in RFC 3339."""
+    """Returns the digest as a document: money as decimal strings, times in RFC 3339, null before the first event."""
     return {
-        "since": rfc3339(digest.since_ms),
-        "as_of": rfc3339(digest.as_of_ms),
+        "since": rfc3339(digest.since_ms) if digest.as_of_ms else None,
+        "as_of": rfc3339(digest.as_of_ms) if digest.as_of_ms else None,
         "rings_waiting": digest.waiting,
         "alerts": digest.alerts,
         "rings_alerted": digest.alerted,
@@ -119,6 +119,8 @@ def title(digest: Digest) -> str:
 
 
 def _overview(digest: Digest) -> str:
+    if not digest.as_of_ms:
+        return "No event has come yet."
     span = f"{minute(digest.since_ms)} to {minute(digest.as_of_ms)} UTC"
     said = f"{span}: {count(digest.alerts, 'alert')} in {count(digest.alerted, 'ring')}"
     changes = [f"{n:,} {_CHANGED[step]}" for step, n in digest.changes.items()]

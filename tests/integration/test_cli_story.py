@@ -385,6 +385,10 @@ def test_alerts_are_listed_with_where_their_ring_is_now(shop: Shop) -> None:
     assert [alert["at"] for alert in alerts] == sorted((alert["at"] for alert in alerts), reverse=True)
     living = {ring["ring_id"] for ring in shop.rings()}
     assert living & {alert["ring_id_now"] for alert in alerts}
+    sizes = {ring["ring_id"]: (ring["users"], ring["value_at_risk"], ring["currency"]) for ring in shop.rings()}
+    for alert in alerts:
+        if alert["ring_id_now"] in sizes:
+            assert (alert["users_now"], alert["value_at_risk_now"], alert["currency"]) == sizes[alert["ring_id_now"]]
     newest = fraudgraph("alerts", "list", "--store", shop.url, "--limit", 1, "--since", alerts[0]["at"], "--exit-code")
     assert newest.code == 3
     assert alerts[0]["ring_id"] in newest.out

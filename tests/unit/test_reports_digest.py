@@ -135,7 +135,10 @@ def test_the_command_writes_what_is_asked_for(tmp_path: Path) -> None:
     said = fraudgraph("triage", "--store", url)
     assert said.code == 0
     assert "Nothing waits" in said.out
+    assert "No event has come yet." in said.out
+    assert not {"1969", "1970"} & set(re.findall(r"\d{4}", said.out))
     assert fraudgraph("triage", "--store", url, "--exit-code").code == 0
     assert fraudgraph("triage", "--store", url, "--out", tmp_path / "x.md").code == 0
     assert (tmp_path / "x.md").read_text().startswith("# Nothing waits")
-    assert fraudgraph("triage", "--store", url, "--format", "json").json["rings_waiting"] == 0
+    empty = fraudgraph("triage", "--store", url, "--format", "json").json
+    assert (empty["rings_waiting"], empty["since"], empty["as_of"]) == (0, None, None)
