@@ -1,4 +1,4 @@
-"""The core's laws with trees in the engine: no ring rests on a stale score, any cut gives the same, a restart goes on."""
+"""The core's laws with trees in the engine: never stale, the same for any cut, and a restart goes on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fraudgraph.engine import Engine
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.trees_columns import ColumnReader, FeatureSet
-from fraudgraph.testing.bundles import random_trees_bundle
+from fraudgraph.testing.bundles import random_bundle, random_trees_bundle
 from fraudgraph.testing.canonical import graph_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
 from fraudgraph.testing.memory_store import MemoryStore
@@ -119,3 +119,20 @@ def test_a_restart_goes_on_with_the_same_scores(
     assert often.rows.keys() == never.rows.keys()
     for serial, row in never.rows.items():
         assert often.rows[serial].probability == pytest.approx(row.probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("shadow", ["a", "d"])
+def test_trees_look_on_beside_a_network_and_change_nothing(shadow: str) -> None:
+    happenings = events_of(list(range(0, 900_000, 15_013)))
+    source = journal(happenings, 7)
+    network = random_bundle(SMALL_POLICY, 3)
+    alone = Engine(SMALL_POLICY, SMALL_RULES, FakeScorer(), bundle=network)
+    watched = Engine(SMALL_POLICY, SMALL_RULES, FakeScorer(), bundle=network, shadow=BUNDLES[shadow])
+    for begin, end in pairwise(cuts(5, len(source.arrivals))):
+        alone.apply(source.batch(begin, end))
+        watched.apply(source.batch(begin, end))
+    assert {serial: row.probability for serial, row in watched.rows.items()} == {
+        serial: row.probability for serial, row in alone.rows.items()
+    }
+    assert watched.serving.shadow_figures.rings > 0
+    assert watched.serving.shadow_figures.max_difference > 0
