@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def journal_rules(reader: StoreReader) -> RuleSet:
         command = msgspec.json.decode(body)
         if command.get("name") != RULES:
             continue
-        rules = parse_rules(msgspec.convert(command, Command).arguments.get("rules", ""))
+        try:
+            rules = parse_rules(msgspec.convert(command, Command).arguments.get("rules", ""))
+        except ConfigurationError:
+            continue  # it was refused, or an older version could read it
         if number > applied or (rules.hash or NONE) == in_force:
             found = rules
     return found

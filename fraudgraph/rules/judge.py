@@ -8,7 +8,6 @@ import numpy as np
 
 from fraudgraph.graph.types import Bool
 from fraudgraph.rings.rule_hits import Group, RuleCondition, RuleHit, RuleTerm
-from fraudgraph.rules.features import Unit, feature_of
 from fraudgraph.rules.schema import Rule, RuleSet
 from fraudgraph.rules.table import RingTable, compared
 from fraudgraph.rules.words import term_words
@@ -50,8 +49,11 @@ def hit_of(rule: Rule, table: RingTable, ring: int) -> RuleHit:
 def measured(condition: RuleCondition, group: Group, table: RingTable, ring: int) -> RuleTerm:
     """Returns a condition with the number that a ring has."""
     value = float(table.values(condition)[ring])
-    whole = feature_of(condition).unit is Unit.MONEY or value == round(value) if value == value else False
-    number = None if value != value else int(value) if whole else value
+    number: int | float | None = value
+    if np.isnan(value):
+        number = None
+    elif value.is_integer():
+        number = int(value)
     return RuleTerm(condition, group, number, term_words(condition, group, number))
 
 

@@ -346,7 +346,9 @@ class StoreSuite(StoreCases, StoreOutbox, StoreRotation):
         assert ring.lineage == (SnapshotStep("born", 3, 0, 3, None),)
         assert ring.positions == {"file:a": 17}
         assert ring.versions["policy_hash"] == self.policy.hash
-        assert set(ring.versions) == {"policy_version", "policy_hash", "scorer", "schema", "code"}
+        assert set(ring.versions) == {"policy_version", "policy_hash", "scorer", "schema", "code", "rules"}
+        assert ring.versions["rules"] == ring.rules.rules
+        assert [hit.rule for hit in ring.rules.hits] == ["crowd"]
         assert store.snapshot("R-9") is None
 
     def test_order_that_was_approved_in_the_end_is_not_declined(self) -> None:
