@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.rings.rule_hits import NO_RULES, RingRules
 from fraudgraph.rules.judge import hits
 from fraudgraph.rules.schema import NO_RULE_SET, RuleSet, parse_rules
@@ -63,5 +64,11 @@ class RuleBook:
         if state is None or not state.startswith(_MAGIC):
             return state
         stored = msgspec.msgpack.decode(state[len(_MAGIC) :], type=_Stored)
-        self.rules, self._keys = parse_rules(stored.rules), stored.keys
+        try:
+            self.rules, self._keys = parse_rules(stored.rules), stored.keys
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"this version cannot use the rules that are in force ({error.what})",
+                do="With the version that wrote them put others in force (fraudgraph rules apply), then upgrade.",
+            ) from error
         return stored.scorer
