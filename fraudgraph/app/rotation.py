@@ -43,12 +43,16 @@ def rotate_key(settings: Settings, environment: Mapping[str, str] = os.environ) 
     """Begins a period of two keys, or goes on where a crash cut that short; where it is under way, says how far.
 
     The new key is `FRAUDGRAPH_KEY`, and the one so far `FRAUDGRAPH_KEY_PREVIOUS`. Where the key is in a file, a new one
-    is made there. Dead letters are sealed under the new key at once.
+    is made there. Dead letters are sealed under the new key at once. How far it is can be asked beside a daemon.
 
     Raises:
         ConfigurationError: a daemon is at work, or the keys given are not a new one and the store's.
         DependencyError, StoreError: the store cannot be used.
     """
+    with closing(open_reader(settings)) as reader, alone(settings) as nobody_else:
+        keys = read_keys(settings, meta := reader.meta(), environment)
+        if meta["previous_key_id"] and not nobody_else:
+            return Rotation(keys.key_id, meta["previous_key_id"], 0, reader.under_previous_key())
     made = None
     with _owned(settings, environment) as store:
         if not store.meta()["previous_key_id"]:

@@ -99,7 +99,7 @@ def rotate_key(
     It begins a time of two keys: whatever is seen is known by its old pseudonym, and takes its new one. What is not
     seen expires. While it lasts, this command says what may still need the old key. Give the new key as FRAUDGRAPH_KEY
     and the old one as FRAUDGRAPH_KEY_PREVIOUS; where the key is in a file, a new one is made there, and the old one
-    stays beside it as ….previous. No daemon may be at work meanwhile; start it again with both keys.
+    stays beside it as ….previous. No daemon may be at work when it begins and ends; start it again with both keys.
 
     --finish exits with 3 where something may still need the old key.
     """

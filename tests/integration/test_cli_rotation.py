@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from support.cli import ROOT, fraudgraph
 
+from fraudgraph.events.keys import renew_key_file
+from fraudgraph.stores.lock import at_work
+
 OLD, NEW = "11" * 32, "22" * 32
 STEPS = re.compile(r"## A new key.*?<!-- run -->\n```console\n(.*?)```", re.S)
 KEYS = {"FRAUDGRAPH_KEY": OLD}
@@ -86,6 +89,19 @@ def test_everything_is_found_before_and_after_it_was_seen_again(shop: tuple[str,
     assert revealed.code == 0, revealed.err
 
 
+def test_how_far_it_is_can_be_asked_beside_a_daemon(shop: tuple[str, str], tmp_path: Path) -> None:
+    with at_work(tmp_path / "shop.db"):
+        refused = fraudgraph("store", "rotate-key", *shop, env=BOTH)
+    assert refused.code == 4
+    assert "a daemon is at work" in refused.err
+    assert fraudgraph("store", "rotate-key", *shop, env=BOTH).code == 0
+    with at_work(tmp_path / "shop.db"):
+        asked = fraudgraph("store", "rotate-key", *shop, env=BOTH)
+        assert fraudgraph("store", "rotate-key", "--finish", *shop, env=BOTH).code == 4
+    assert asked.code == 0, asked.err
+    assert "8 identifiers, 3 accounts, 6 orders" in asked.err
+
+
 def test_an_account_is_forgotten_in_the_period_with_its_dead_letters(shop: tuple[str, str], tmp_path: Path) -> None:
     assert fraudgraph("store", "rotate-key", *shop, env=BOTH).code == 0
     forget = ("forget", "-", "--reason", "asked-for", "--author", "zoe")
@@ -142,8 +158,6 @@ def test_a_key_file_is_renewed_and_the_old_one_kept(tmp_path: Path) -> None:
 
 
 def test_a_key_file_that_was_renewed_before_a_crash_is_used(tmp_path: Path) -> None:
-    from fraudgraph.events.keys import renew_key_file
-
     (tmp_path / "1.jsonl").write_text(day(1))
     store = ("--store", f"sqlite:///{tmp_path / 'shop.db'}")
     assert fraudgraph("ingest", tmp_path / "1.jsonl", *store).code == 0
