@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudgraph.cases.reasons import Verdict
 from fraudgraph.engine import Engine
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import IDENTIFIER_KINDS
 from fraudgraph.graph.hot import HotGraph
 from fraudgraph.graph.types import F64, I32
@@ -48,6 +49,7 @@ class DriftWatch:
     """Looks at an engine between two commits; reads, and changes nothing.
 
     Args:
+        references: a damaged one is reported, and stops nobody.
         alerts: issued so far, with the probability that each had.
     """
 
@@ -62,8 +64,11 @@ class DriftWatch:
     def __call__(self) -> DriftReport:
         """Returns what is there now against the reference of the model in force."""
         engine, name = self._engine, self._engine.serving.name
-        reference = self._references(name)
-        why_not = _unfit(reference, engine)
+        try:
+            reference = self._references(name)
+            why_not = _unfit(reference, engine)
+        except ConfigurationError as error:
+            reference, why_not = None, error.what
         if reference is None or why_not:
             settled = tuple(months(outcomes(engine, self._alerts()), self._rules))
             return DriftReport(name, why_not, (), settled)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from fraudgraph.app.engines import restored_engine
 from fraudgraph.app.stores import open_reader
-from fraudgraph.errors import UsageError
+from fraudgraph.errors import DependencyError, StoreError, UsageError
 from fraudgraph.settings import Settings
 
 if TYPE_CHECKING:
     from fraudgraph.drift_watch import DriftWatch
     from fraudgraph.engine import Engine
     from fraudgraph.scoring.drift import DriftReport, Reference
-    from fraudgraph.stores.port import StoreReader
+    from fraudgraph.stores.port import AlertRow, StoreReader
 
 ALERTS = 10_000
 """The latest ones, whose verdicts are looked at."""
@@ -36,7 +36,14 @@ def watch_drift(settings: Settings, engine: Engine, reader: StoreReader) -> Drif
 
     knobs = settings.drift
     rules = DriftRules(knobs.psi, knobs.min_sample, knobs.calibration, knobs.min_verdicts)
-    return DriftWatch(engine, references, rules, lambda: reader.alerts(limit=ALERTS))
+
+    def alerts() -> list[AlertRow]:
+        try:
+            return reader.alerts(limit=ALERTS)
+        except (DependencyError, StoreError):
+            return []  # the store is away: no look at drift may stop a daemon that waits for it
+
+    return DriftWatch(engine, references, rules, alerts)
 
 
 def drift_of(settings: Settings, environment: Mapping[str, str] = os.environ) -> DriftReport:

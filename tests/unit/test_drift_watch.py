@@ -13,6 +13,7 @@ from fraudgraph.alerts.policy import AlertPolicy
 from fraudgraph.drift_watch import DriftWatch, outcomes, reference_of, sample_of
 from fraudgraph.durations import HOUR_MS
 from fraudgraph.engine import Engine
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.events.kinds import EntityKind, EventType
 from fraudgraph.rings.features import RING_FEATURES
 from fraudgraph.scoring.drift import DriftRules, Reference
@@ -75,6 +76,15 @@ def test_a_reference_that_does_not_fit_is_said_to_be_none(changes: dict[str, str
     assert report.why_not
     assert report.series == ()
     assert not report.over
+
+
+def test_a_damaged_reference_is_reported_and_stops_nobody() -> None:
+    engine = start()
+
+    def references(name: str) -> Reference | None:
+        raise ConfigurationError("it is torn", do="Make it again.")
+
+    assert DriftWatch(engine, references, RULES, list)().why_not == "it is torn"
 
 
 def test_only_what_arrived_after_the_alert_is_a_verdict() -> None:
