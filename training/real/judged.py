@@ -13,6 +13,9 @@ from training.evaluation.figures import ACCOUNTS, Figure, Ranking, bootstrap
 AVERAGE_PRECISION, LIFT, ROC_AUC = "average precision", "lift at 1 %", "ROC-AUC"
 RESAMPLES = 300
 
+Found = Mapping[tuple[str, str], Figure]
+"""Figures of one moment, or of several, by (figure, model)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -30,22 +33,7 @@ class Judged:
     unit: I64
 
 
-def together(name: str, parts: Sequence[Judged]) -> Judged:
-    """Returns the accounts of several moments, each ranked among those of its own moment.
-
-    Scores of models that were trained at different moments do not compare, ranks within a moment do.
-    """
-    models = list(parts[0].said)
-    first = np.cumsum([0, *(int(part.unit.max(initial=-1)) + 1 for part in parts)])
-    return Judged(
-        name,
-        {model: np.concatenate([_ranks(part.said[model]) for part in parts]) for model in models},
-        np.concatenate([part.truth for part in parts]),
-        np.concatenate([part.unit + start for part, start in zip(parts, first[:-1], strict=True)]),
-    )
-
-
-def figures(judged: Judged) -> dict[tuple[str, str], Figure]:
+def figures(judged: Judged) -> Found:
     """Returns the figures of all models, by (figure, model), all in the same resamples of components."""
     _, unit = np.unique(judged.unit, return_inverse=True)
     units = int(unit.max()) + 1
@@ -62,8 +50,20 @@ def figures(judged: Judged) -> dict[tuple[str, str], Figure]:
     return out
 
 
-def _ranks(said: F64) -> F64:
-    """Returns each score's place in (0, 1) among all, equal ones in the middle of theirs; where all are equal, 0.5."""
-    from scipy.stats import rankdata
+def mean_of(parts: Sequence[Found]) -> Found:
+    """Returns the mean of each figure over moments.
 
-    return (np.asarray(rankdata(said), np.float64) - 0.5) / max(len(said), 1)
+    Not the figure of all moments' accounts in one ranking: models that were trained at different moments do not compare
+    across them, and one rank would decide between two moments' surest accounts.
+    """
+    return {
+        key: Figure(
+            first.level,
+            first.name,
+            first.model,
+            first.part,
+            float(np.mean([part[key].value for part in parts])),
+            np.mean([part[key].draws for part in parts], axis=0),
+        )
+        for key, first in parts[0].items()
+    }

@@ -9,10 +9,7 @@ from fraudgraph import __version__
 from fraudgraph.scoring.trees_columns import COLUMNS_HASH
 from training.evaluation.figures import Figure
 from training.real import ecom, p2p
-from training.real.judged import AVERAGE_PRECISION, LIFT, RESAMPLES, ROC_AUC, Judged, figures, together
-
-Found = Mapping[tuple[str, str], Figure]
-"""Figures of one `Judged`, by (figure, model)."""
+from training.real.judged import AVERAGE_PRECISION, LIFT, RESAMPLES, ROC_AUC, Found, Judged, figures, mean_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +32,23 @@ class Results:
 
 def document(results: Results) -> str:
     """Returns the note."""
-    all_origins = together("all three origins", results.origins)
-    measured = {each.name: figures(each) for each in (*results.origins, all_origins)}
-    pooled, shop = measured[all_origins.name], figures(results.shop[0])
+    measured = [figures(each) for each in results.origins]
+    pooled, shop = mean_of(measured), figures(results.shop[0])
     own, graph = next(iter(p2p.TREES)), _graph_trees()
     blocks = [
         _HEAD.format(version=__version__, columns=COLUMNS_HASH, seed=results.seed, epochs=results.epochs),
         "## In short",
-        "\n".join(_in_short(results, all_origins, pooled, shop)),
+        "\n".join(_in_short(results, pooled, shop)),
         "## Payment platform: who will be reported within 90 days?",
         _P2P.format(resamples=RESAMPLES),
-        _origins(results, all_origins),
+        _origins(results),
     ]
-    for each in (*results.origins, all_origins):
-        blocks += [f"### {each.name}", _table([("", each, measured[each.name])])]
+    for each, found in zip(results.origins, measured, strict=True):
+        blocks += [f"### {each.name}", _table([("", each, found)])]
     blocks += [
-        "### Differences, all three origins",
+        "### Mean of the origins",
+        _table([("", results.origins[0], pooled)]),
+        "### Differences, mean of the origins",
         _differences(pooled, [(p2p.NETWORK, own), (p2p.NETWORK, graph), (p2p.NETWORK, p2p.PRIOR), (graph, own)]),
         "## For comparison only: a circular target",
         _CIRCULAR,
@@ -68,22 +66,23 @@ def document(results: Results) -> str:
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
 
 
-def _in_short(results: Results, pooled: Judged, measured: Found, shop: Found) -> list[str]:
+def _in_short(results: Results, measured: Found, shop: Found) -> list[str]:
     best = max(
-        (model for model in pooled.said if model != p2p.PRIOR),
+        (model for model in results.origins[0].said if model != p2p.PRIOR),
         key=lambda model: measured[AVERAGE_PRECISION, model].value,
     )
     own, graph = next(iter(p2p.TREES)), _graph_trees()
     gain = measured[AVERAGE_PRECISION, graph].over(measured[AVERAGE_PRECISION, own])
     leading = max(results.shop[0].said, key=lambda model: shop[AVERAGE_PRECISION, model].value)
+    reports = sum(int(each.truth.sum()) for each in results.origins)
     best_of, prior, shop_best = (
         measured[AVERAGE_PRECISION, best],
         measured[AVERAGE_PRECISION, p2p.PRIOR].value,
         shop[AVERAGE_PRECISION, leading],
     )
     return [
-        f"- Payment platform: {int(pooled.truth.sum())} reports at three origins. Best by average precision: {best},"
-        f" {_interval(best_of)}, lift at 1 % {_interval(measured[LIFT, best], 1)}; a prior has {prior:.4f} and 1.",
+        f"- Payment platform: {reports} reports at {len(results.origins)} origins. Best by mean average precision:"
+        f" {best}, {_interval(best_of)}, lift at 1 % {_interval(measured[LIFT, best], 1)}; a prior has {prior:.4f} and 1.",
         f"- What sharing adds there to own activity ({graph} over {own}): {_interval(gain, sign=True)} average"
         f" precision; {_verdict(gain)}.",
         f"- E-commerce, by time: {leading} leads with {_interval(shop_best)} average precision at a base rate of"
@@ -101,13 +100,12 @@ def _graph_trees() -> str:
     return list(p2p.TREES)[-1]
 
 
-def _origins(results: Results, pooled: Judged) -> str:
+def _origins(results: Results) -> str:
     lines = ["| origin | accounts ranked | reported in the 90 days | learnt from (account-months, reports) |"]
     lines.append("| --- | ---: | ---: | ---: |")
     for each in results.origins:
         rows, reports = results.learnt[each.name]
         lines.append(f"| {each.name} | {len(each.truth):,} | {int(each.truth.sum())} | {rows:,}, {reports} |")
-    lines.append(f"| {pooled.name} | {len(pooled.truth):,} | {int(pooled.truth.sum())} | |")
     return "\n".join(lines)
 
 
@@ -147,8 +145,8 @@ Commons Attribution License (ODC-BY). Neither data set is part of this project.
 
 _P2P = """At the start of a quarter every model is trained anew on what was known then: slices at the start of each
 earlier month whose own 90 days had ended (`training/real/p2p.py`). It ranks all accounts that are there and were not
-reported; a bank's report within the next 90 days is a find. Over all origins, accounts are ranked within their own. The
-network stops by the last month that it may see; trees learn from all. {resamples} resamples.
+reported; a bank's report within the next 90 days is a find. The network stops by the last month that it may see; trees
+learn from all. {resamples} resamples.
 """
 
 _CIRCULAR = """Neo4j's demo on this data calls every account fraud whose community holds a reported one, gives the
