@@ -82,7 +82,8 @@ def _in_short(results: Results, measured: Found, shop: Found) -> list[str]:
     )
     return [
         f"- Payment platform: {reports} reports at {len(results.origins)} origins. Best by mean average precision:"
-        f" {best}, {_interval(best_of)}, lift at 1 % {_interval(measured[LIFT, best], 1)}; a prior has {prior:.4f} and 1.",
+        f" {best}, {_interval(best_of)}, lift at 1 % {_interval(measured[LIFT, best], 1)}; a prior has {prior:.4f}"
+        " and 1.",
         f"- What sharing adds there to own activity ({graph} over {own}): {_interval(gain, sign=True)} average"
         f" precision; {_verdict(gain)}.",
         f"- E-commerce, by time: {leading} leads with {_interval(shop_best)} average precision at a base rate of"
