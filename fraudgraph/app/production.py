@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from fraudgraph.streams.port import Stream
 
 
+SAY_EVERY_S = 5.0
+"""Between two lines of the log that say how much of the store is read."""
 LAST_DELIVERY_S = 5.0
 """So long a daemon that ends waits for alerts to be delivered; what is not waits in the store."""
 
@@ -115,7 +117,7 @@ def _open_production(
     monitor = Monitor(Metrics(__version__, settings.rings.largest_share_alarm), health, lags=stream.lags)
     with ExitStack() as stack:
         tracer = stack.enter_context(_tracing(settings))
-        writer = stack.enter_context(open_writer(settings, environment))
+        writer = stack.enter_context(open_writer(settings, environment, _reading()))
         stack.enter_context(at_work(settings.store.url, writer.store))
         reader = stack.enter_context(closing(open_reader(settings)))
         announce_rules(settings, reader, writer.store)
@@ -152,6 +154,21 @@ def _open_production(
             settings, events, writer, committer, engine, monitor=observer, followers=followers, drift=drift
         )
         yield Ingest(daemon, writer.store, writer.key_made, address)
+
+
+def _reading() -> Callable[[int, int], None]:
+    """Returns what logs, every few seconds, how much of a server's store is read."""
+    import structlog
+
+    log, said_s = structlog.get_logger("fraudgraph.daemon"), time.monotonic()
+
+    def on_load(rows: int, rows_all: int) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= SAY_EVERY_S:
+            said_s = time.monotonic()
+            log.info("reading the store", rows=rows, rows_all=rows_all)
+
+    return on_load
 
 
 def _couriers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ def open_reader(settings: Settings) -> StoreReader:
     )
 
 
-def open_store(url: str, settings: Settings) -> Store:
+def open_store(url: str, settings: Settings, on_load: Callable[[int, int], None] | None = None) -> Store:
     from fraudgraph.stores.url import open_store
 
     return open_store(
@@ -46,6 +46,7 @@ def open_store(url: str, settings: Settings) -> Store:
         settings.priority,
         _neo4j_options(url, settings),
         warmup_days=settings.rings.warmup_days,
+        on_load=on_load,
     )
 
 
@@ -99,11 +100,17 @@ class Writer:
 
 
 @contextmanager
-def open_writer(settings: Settings, environment: Mapping[str, str]) -> Iterator[Writer]:
-    """Opens the store for writing, under its own key; only a new store gets a new key."""
+def open_writer(
+    settings: Settings, environment: Mapping[str, str], on_load: Callable[[int, int], None] | None = None
+) -> Iterator[Writer]:
+    """Opens the store for writing, under its own key; only a new store gets a new key.
+
+    Args:
+        on_load: told (rows read, rows in all) while a server's store is read as a whole.
+    """
     from fraudgraph.events.keys import load_key
 
-    with closing(open_store(settings.store.url, settings)) as store:
+    with closing(open_store(settings.store.url, settings, on_load)) as store:
         file = key_file(settings)
         if (meta := store.meta())["key_id"]:
             keys, made = read_keys(settings, meta, environment), False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -95,11 +95,13 @@ def open_store(
     neo4j: Neo4jOptions = _NO_OPTIONS,
     *,
     warmup_days: int = 14,
+    on_load: Callable[[int, int], None] | None = None,
 ) -> Store:
     """Opens the store for writing, and makes it where there is none.
 
     Args:
         url, policy, priority, neo4j, warmup_days: as of `open_reader`.
+        on_load: told (rows read, rows in all) while a server's store is read as a whole.
 
     Raises:
         ConfigurationError: an unknown scheme, or a file that is not a store.
@@ -109,7 +111,7 @@ def open_store(
     if is_neo4j(url):
         from fraudgraph.stores.neo4j.store import Neo4jStore
 
-        return Neo4jStore(parse_url(url), neo4j, policy, priority, warmup_days=warmup_days)
+        return Neo4jStore(parse_url(url), neo4j, policy, priority, warmup_days=warmup_days, on_load=on_load)
     from fraudgraph.stores.sqlite.store import SqliteStore
 
     return SqliteStore(sqlite_path(url), policy, priority, warmup_days=warmup_days)
