@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from fraudgraph.durations import DAY_MS
-from fraudgraph.scoring.gnn.features import HEAD_FEATURES
-from fraudgraph.scoring.gnn.feed import NetworkGraph
+from tests.support.slices import slice_of
 from training.evaluation.compare import (
     AVERAGE_PRECISION,
     RING_DELAY,
@@ -26,53 +25,11 @@ from training.evaluation.gate import goal, verdict
 from training.evaluation.learn import NETWORK, STRUCTURAL, TREES_A, TREES_C_RINGS
 from training.evaluation.observe import Losses, Model, Observed
 from training.evaluation.tables import tables
-from training.gnn.dataset import Rings, Slice
 from training.gnn.measure import Groups, Said
 from training.labels import NEGATIVE, POSITIVE, UNKNOWN
 from training.ring_truth import TrueRing, Truth
-from training.splits import Cut
 
 DAY = DAY_MS
-
-
-def slice_of(
-    day: int, fraud: Sequence[int], *, teams: Sequence[Sequence[int]] = (), known: Sequence[int] | None = None
-) -> Slice:
-    """Returns a slice of accounts `u0`, `u1`, …; only what a comparison reads is filled in."""
-    n = len(fraud)
-    member = np.array([row for team in teams for row in team], np.int32)
-    starts = np.concatenate(([0], np.cumsum([len(team) for team in teams]))).astype(np.int64)
-    empty = np.empty(0, np.int32)
-    graph = NetworkGraph(
-        np.zeros(2 * n, np.int8),
-        np.zeros((2 * n, 1), np.int32),
-        np.zeros(2 * n, np.bool_),
-        empty,
-        empty,
-        empty,
-        np.empty(0, np.int64),
-    )
-    return Slice(
-        world=0,
-        cut=Cut(day * DAY, day * DAY),
-        graph=graph,
-        users=np.arange(n, dtype=np.int32),
-        names=[f"u{row}" for row in range(n)],
-        head=np.zeros((n, len(HEAD_FEATURES)), np.float32),
-        columns=np.zeros((n, 1), np.float32),
-        last_ms=np.zeros(n, np.int64),
-        rings=Rings(
-            member=member,
-            starts=starts,
-            head=np.zeros((len(member), len(HEAD_FEATURES)), np.float32),
-            columns=np.zeros((len(member), 1), np.float32),
-            features=np.zeros((len(teams), 1)),
-            structural=np.zeros(len(teams)),
-        ),
-        is_fraud=np.array(fraud, np.int8),
-        is_ring=None,
-        known=None if known is None else np.array(known, np.int8),
-    )
 
 
 def says(users: Sequence[float], rings: Sequence[float] = ()) -> Model:
