@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fraudgraph.events.kinds import EntityKind
 from fraudgraph.narrative.catalogue import EXPLANATIONS
+from fraudgraph.narrative.pattern import Weighed
 from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import Identifier, RingView
 from fraudgraph.rings.facts_words import count, listed, of
@@ -26,6 +27,12 @@ GENERAL = frozenset({"calm-record", "acquainted"})
 
 FRIENDS = 8
 """So many accounts may well be of people who know each other."""
+
+
+def harsh(fact: Weighed) -> bool:
+    """Returns whether a fact speaks for a ring, and is of a kind that the innocent do not make."""
+    return fact.kind in HARSH and fact.weight > 0.0
+
 
 BEHAVIOUR = HARSH | {"velocity", "referral-chain", "one-order-accounts", "quick-spending", "labels"}
 

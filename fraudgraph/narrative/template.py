@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from fraudgraph.narrative.claims import Claim, Connective, Plan
-from fraudgraph.narrative.innocent import GENERAL
+from fraudgraph.narrative.innocent import GENERAL, harsh
 from fraudgraph.narrative.pack import EvidencePack, PackFact, Side
 from fraudgraph.narrative.pattern import UNCLEAR, pattern
 from fraudgraph.narrative.port import Failure, PlanReply
@@ -75,7 +75,7 @@ def make_plan(pack: EvidencePack) -> Plan:
         innocent_explanations=tuple(Claim(str(row.fields["name"]), (row.id,)) for row in explanations),
         next_actions=tuple(Claim(name) for name in _actions(pack, open_case)),
         open_questions=tuple(_asked(pack)),
-        sufficient=looks.name != UNCLEAR and not open_case,
+        sufficient=(looks.name != UNCLEAR or any(map(harsh, pack.facts))) and not open_case,
     )
 
 

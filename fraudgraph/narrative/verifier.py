@@ -11,7 +11,7 @@ from typing import Final
 from fraudgraph.narrative.catalogue import CLAIM_KINDS, QUESTIONS, ClaimKind
 from fraudgraph.narrative.claims import SECTIONS, Claim, Connective, Plan
 from fraudgraph.narrative.evidence import Evidence
-from fraudgraph.narrative.innocent import GENERAL
+from fraudgraph.narrative.innocent import GENERAL, harsh
 from fraudgraph.narrative.pack import PackFact, Side
 from fraudgraph.narrative.pattern import MIN_SCORE, UNCLEAR, Pattern, named, pattern, scores
 from fraudgraph.narrative.port import Failure
@@ -124,14 +124,15 @@ def check(section: str, claim: Claim, evidence: Evidence) -> Why | None:
 
 
 def can_suffice(looks: Pattern, evidence: Evidence) -> bool:
-    """Returns whether the facts are more than sharing: a pattern, and behaviour that the innocent do not show.
+    """Returns whether the facts are more than sharing: a pattern, or, where a ring is probable, behaviour that the
+    innocent do not show, whatever it is for.
 
     A low probability, or an innocent explanation that nothing contradicts, leaves them insufficient; one that fits
     nearly anybody does so where a ring is not even as likely as not.
     """
     return (
         evidence.possible
-        and looks.name != UNCLEAR
+        and (looks.name != UNCLEAR or (evidence.probable and any(harsh(f) for f in evidence.pack.facts)))
         and not any(e.strong and (e.name not in GENERAL or not evidence.probable) for e in evidence.explanations)
     )
 
