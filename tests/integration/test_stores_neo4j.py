@@ -25,6 +25,7 @@ from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.services.neo4j import Neo4jServer
 from fraudgraph.settings import NEO4J_PASSWORD_VARIABLE, load_settings
 from fraudgraph.stores.neo4j.access import Neo4jAddress, Neo4jOptions, parse_url
+from fraudgraph.stores.neo4j.behind import Limits
 from fraudgraph.stores.neo4j.reader import Neo4jReader
 from fraudgraph.stores.neo4j.store import Neo4jStore
 from fraudgraph.stores.port import LINK_COLUMNS, USER_COLUMNS, CommitDelta, LineageRow, Store
@@ -283,6 +284,22 @@ def test_a_commit_whose_answer_was_lost_is_written_once(neo4j_database: Database
         assert [step.at_ms for step in store.lineage("R-1")] == [1, 2, 3]
         with pytest.raises(StoreError, match="not the next"):
             store.commit(replace(delta))
+
+
+def test_a_commit_behind_one_whose_answer_was_lost_knows_what_that_left_waiting(neo4j_database: Database) -> None:
+    address, options = neo4j_database.fresh(), neo4j_database.options
+    with closing(ForgetfulStore(address, options, *RULES, limits=Limits(straight_rows=3))) as store:
+        store.claim()
+        for commit in (1, 2):
+            store.commit(_stamped(commit, rows=5, members=2))
+        store.forget_next = True
+        with pytest.raises(DependencyError):
+            store.commit(_stamped(3, rows=5, members=2))
+        one = {name: column[-1:] for name, column in _stamped(4, rows=5).links.items()}
+        store.commit(CommitDelta(commit=4, watermark_ms=START_MS + 4, links=one))
+        assert store.load().links["count"].tolist() == [3, 3, 3, 3, 4]
+    with closing(Neo4jReader(address, options, *RULES)) as reader:
+        assert reader.image().delta.links["count"].tolist() == [3, 3, 3, 3, 4]
 
 
 class ForgetfulStore(Neo4jStore):

@@ -207,31 +207,36 @@ class Neo4jStore(Neo4jReader):
                 is then written once, even where the first try went through unseen.
         """
         epoch = self._require_epoch()
-        if self._attempt is None or self._attempt[0] is not delta:
-            self._attempt = (delta, uuid.uuid4().hex)
-        token = self._attempt[1]
-        plan = self._behind.plan(delta)
+        before = self._attempt
+        self._attempt = attempt = before if before is not None and before[0] is delta else (delta, uuid.uuid4().hex)
+        # What became of another commit that was tried before is not known: then the database says what there is.
+        lost, token = before is not None and before is not attempt, attempt[1]
 
-        def write(tx: ManagedTransaction) -> Marks:
+        def write(tx: ManagedTransaction) -> tuple[Marks, Behind, Plan | None]:
             state = self._own(tx, epoch, token)
-            marks = copy.deepcopy(self._marks)
-            if (state.commit, state.token) == (delta.commit, token):
-                return read_marks(tx, self._space)
+            is_in = (state.commit, state.token) == (delta.commit, token)
+            marks, behind = copy.deepcopy(self._marks), self._behind
+            if lost or is_in:
+                marks, behind = read_marks(tx, self._space), read_behind(tx, self._space, self._limits)
+            if is_in:
+                return marks, behind, None
             if delta.commit != state.commit + 1:
                 raise StoreError(
                     f"the store is at commit {state.commit}, so {delta.commit} is not the next one",
                     do="Load the state again and go on from its positions.",
                 )
+            plan = behind.plan(delta)
             self._write_delta(tx, delta, plan, state, marks, token)
             self._tell(announce, epoch)
-            return marks
+            return marks, behind, plan
 
         try:
-            self._marks = self._write(write)
+            self._marks, self._behind, plan = self._write(write)
         except StoreError:  # undone for certain; after any other error it may still become visible
             self._tell(close_gate, epoch)
             raise
-        self._behind.done(plan)
+        if plan is not None:
+            self._behind.done(plan)
         self._tell(close_gate, epoch)
         self._attempt = None
 
