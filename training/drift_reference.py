@@ -50,6 +50,7 @@ def measure(seeds: Sequence[int], users: int, bundle: Bundle | None) -> Referenc
         policy_hash=policy.hash,
         source=f"{len(seeds)} simulated worlds, seeds {seeds[0]} to {seeds[-1]}",
         until_ms=until_ms,
+        simulated=True,
     )
 
 

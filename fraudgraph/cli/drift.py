@@ -34,6 +34,8 @@ def drift(
             "model": report.model,
             "why_not": report.why_not,
             "over": report.over,
+            "reference": report.source,
+            "simulated": report.simulated,
             "series": [asdict(each) for each in report.series],
             "months": [asdict(month) for month in report.months],
         }
@@ -56,6 +58,8 @@ def reference(store: StoreOption = None, config: ConfigOption = None, overrides:
 def _print(report: DriftReport) -> None:
     if report.why_not:
         note(f"{report.model}: {report.why_not}; next: fraudgraph model reference, while scores are as they should be")
+    if report.simulated:
+        note(f"held against {report.source}: no shop is like these; `fraudgraph model reference` makes your own")
     if report.series:
         print_table(
             [

@@ -158,7 +158,10 @@ class DriftMetrics:
 
     def __init__(self, into: CollectorRegistry) -> None:
         self._reference = Gauge(
-            "fraudgraph_drift_reference", "1 where the model in force has a reference that fits.", registry=into
+            "fraudgraph_drift_reference",
+            "1 for what the model is held against: the shop itself, simulated worlds, or nothing.",
+            ["of"],
+            registry=into,
         )
         self._psi = Gauge(
             "fraudgraph_drift_psi", "Largest population stability index of a kind of number.", ["kind"], registry=into
@@ -178,7 +181,9 @@ class DriftMetrics:
 
     def set(self, report: DriftReport) -> None:
         """Takes up what a look found."""
-        self._reference.set(not report.why_not)
+        held = "nothing" if report.why_not else "worlds" if report.simulated else "shop"
+        for of in ("shop", "worlds", "nothing"):
+            self._reference.labels(of).set(of == held)
         for kind in DRIFT_KINDS:
             psi, ks, over = report.largest(kind)
             self._psi.labels(kind).set(psi)

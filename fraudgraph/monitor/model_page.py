@@ -39,7 +39,7 @@ def _lines(totals: Totals) -> Iterator[str]:
         yield f"drift: {drift.why_not}"
     else:
         over = [f"{each.name} ({each.psi:.2f})" for each in drift.series if each.over and each.psi is not None]
-        yield f"drift: {', '.join(over) or 'none'} of {len(drift.series)} numbers"
+        yield f"drift: {', '.join(over) or 'none'} of {len(drift.series)} numbers, against {drift.source}"
     for month in drift.months:
         yield (
             f"calibration {month.month}: said {month.predicted:.2f}, was {month.observed:.2f} of {month.verdicts:,}"

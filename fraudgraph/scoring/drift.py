@@ -10,7 +10,7 @@ there are bins less one (Yurdakul, Statistical Properties of Population Stabilit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -69,6 +69,7 @@ class Reference:
         policy_hash: of the link policy that the graph was made under.
         source: what it was measured on, in words.
         until_ms: event time of its latest event.
+        simulated: of worlds that no shop is like: it says where a shop differs from these, and alarms nobody.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Reference:
     source: str
     until_ms: int
     series: Mapping[str, Series]
+    simulated: bool = False
     format: int = FORMAT
 
 
@@ -131,12 +133,15 @@ class DriftReport:
 
     Attributes:
         model: what is in force; `why_not` says why nothing was compared, "" where it was.
+        source, simulated: of the reference.
     """
 
     model: str
     why_not: str
     series: tuple[Drifted, ...] = ()
-    months: tuple[Month, ...] = field(default_factory=tuple)
+    months: tuple[Month, ...] = ()
+    source: str = ""
+    simulated: bool = False
 
     @property
     def over(self) -> bool:
@@ -157,7 +162,14 @@ class DriftReport:
 
 
 def make_reference(
-    sample: Sample, *, model: str, digest: str, policy_hash: str, source: str, until_ms: int
+    sample: Sample,
+    *,
+    model: str,
+    digest: str,
+    policy_hash: str,
+    source: str,
+    until_ms: int,
+    simulated: bool = False,
 ) -> Reference:
     """Returns the reference that a sample makes; series without values are left out."""
     grid = np.linspace(0.0, 1.0, QUANTILES)
@@ -166,7 +178,7 @@ def make_reference(
         for name, (kind, values) in sample.values.items()
         if len(values)
     }
-    return Reference(model, digest, policy_hash, source, until_ms, series)
+    return Reference(model, digest, policy_hash, source, until_ms, series, simulated)
 
 
 def compare(sample: Sample, reference: Reference, rules: DriftRules, *, model: str) -> DriftReport:
@@ -176,7 +188,8 @@ def compare(sample: Sample, reference: Reference, rules: DriftRules, *, model: s
         for name, known in reference.series.items()
     ]
     ordered = sorted(series, key=lambda each: (KINDS.index(each.kind), -(each.psi or 0.0), each.name))
-    return DriftReport(model, "", tuple(ordered), tuple(months(sample.outcomes, rules)))
+    said = tuple(months(sample.outcomes, rules))
+    return DriftReport(model, "", tuple(ordered), said, reference.source, reference.simulated)
 
 
 def months(outcomes: Iterable[Outcome], rules: DriftRules) -> list[Month]:

@@ -183,6 +183,7 @@ def test_the_model_page_says_what_the_last_look_found() -> None:
         "",
         (Drifted("burst_day", "features", 200, 0.4, 0.3, True), Drifted("users", "features", 200, 0.01, 0.1, False)),
         (Month("2026-03", 40, 0.8, 0.3, True),),
+        "this shop",
     )
     watch = monitor(Clock())
     watch.metrics.drift.set(totals.drift)
@@ -199,6 +200,7 @@ def test_the_model_page_says_what_the_last_look_found() -> None:
     assert "0.2500 in the mean" in said
     assert (got["fraudgraph_drift_over", ("features",)], got["fraudgraph_drift_over", ("calibration",)]) == (1, 1)
     assert got["fraudgraph_drift_psi", ("features",)] == 0.4
+    assert [got["fraudgraph_drift_reference", (of,)] for of in ("shop", "worlds", "nothing")] == [1, 0, 0]
     assert got["fraudgraph_drift_calibration_gap", ()] == 0.5
 
 
