@@ -101,7 +101,7 @@ def assert_borne(snapshots: Sequence[RingSnapshot], rule_set: RuleSet) -> int:
     return sum(len(ring.rules.hits) for ring in snapshots)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(events, salts, salts)
 def test_what_rules_said_is_borne_by_the_snapshot_alone(happenings: list[Happening], salt: int, how: int) -> None:
     engine, store = start(SOME), MemoryStore(SMALL_POLICY, SMALL_RULES.priority)
@@ -113,7 +113,7 @@ def test_what_rules_said_is_borne_by_the_snapshot_alone(happenings: list[Happeni
         assert_borne([ring for ring in found if ring is not None], SOME)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(events, salts, salts)
 def test_rules_take_effect_at_their_place_and_a_restart_changes_nothing(
     happenings: list[Happening], salt: int, how: int
