@@ -95,7 +95,7 @@ def reference_of(engine: Engine, source: str) -> Reference:
 def sample_of(engine: Engine, alerts: Iterable[AlertRow] = ()) -> Sample:
     """Returns features and scores of the latest rings, scores of accounts, the graph's shape, and verdicts."""
     serials = sorted(engine.rows)[-RINGS:]
-    features = engine.records.features(serials)
+    features = engine.records.features(serials, engine.watch)
     values: dict[str, tuple[Kind, F64]] = {
         name: ("features", features[:, place]) for place, name in enumerate(RING_FEATURES)
     }
@@ -109,7 +109,7 @@ def sample_of(engine: Engine, alerts: Iterable[AlertRow] = ()) -> Sample:
 
 
 def outcomes(engine: Engine, alerts: Iterable[AlertRow]) -> list[Outcome]:
-    """Returns the alerts of which somebody has said since what they were.
+    """Returns the model's alerts of which somebody has said since what they were; those below the line are a rule's.
 
     A standing decision about the ring counts before labels of its members; of those, the ones that arrived after the
     alert, by their majority. What arrived before was known when the ring was scored, and proves nothing.
@@ -124,7 +124,10 @@ def outcomes(engine: Engine, alerts: Iterable[AlertRow]) -> list[Outcome]:
         if row.about_user is not None:
             by_user.setdefault(row.about_user, []).append(row)
     found = []
+    line = engine.rules.alerts.min_probability
     for alert in alerts:
+        if alert.probability < line:
+            continue
         decision = decided.get(alert.ring_id)
         if decision is not None and decision.at_ms >= alert.at_ms:
             found.append(Outcome(alert.at_ms, alert.probability, decision.verdict is Verdict.CONFIRMED))

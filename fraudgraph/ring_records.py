@@ -154,10 +154,10 @@ class RingRecords:
             rules = self._rulebook.judge(table)
         return Judged(replace(judgement, scores=scores), money, rules)
 
-    def features(self, serials: Sequence[int]) -> F64:
+    def features(self, serials: Sequence[int], watch: Watch) -> F64:
         """Returns the features of living rings as they are now, `[r, len(RING_FEATURES)]`; reads, and scores nobody."""
         teams = {serial: self._register.members[serial] for serial in serials}
-        return self._measure(self._graph, self._ties.tables.limit, self._watch, *_in_a_row(teams))[0]
+        return self._measure(self._graph, self._ties.tables.limit, watch, *_in_a_row(teams))[0]
 
     def _due(self, moved: I32) -> dict[int, I32]:
         """Returns rings to be judged again though nothing touched them.

@@ -20,6 +20,7 @@ from fraudgraph.scoring.drift import DriftRules, Reference
 from fraudgraph.stores.port import AlertRow
 from fraudgraph.testing.bundles import random_bundle
 from fraudgraph.testing.fakes import FakeScorer
+from fraudgraph.testing.memory_store import MemoryStore
 
 RULES = DriftRules(min_sample=5, min_verdicts=1)
 EAGER = replace(SMALL_RULES, alerts=AlertPolicy(min_probability=0.0, weak_tie_strength=0.0))
@@ -102,6 +103,19 @@ def test_only_what_arrived_after_the_alert_is_a_verdict() -> None:
     assert sorted(each.fraud for each in found) == [False, True]
     late = [replace(alert, at_ms=later + HOUR_MS) for alert in alerts]
     assert outcomes(engine, late) == [], "it was known when the ring was scored"
+
+
+def test_a_restored_engine_sees_what_the_one_before_it_saw() -> None:
+    engine, store = start(), MemoryStore(SMALL_POLICY, EAGER.priority)
+    store.claim()
+    source = Source(many(range(5)))
+    store.commit(engine.apply(source.batch(0, len(source.arrivals))).delta)
+    again = start()
+    again.restore(store.load())
+    values, before = sample_of(again).values, sample_of(engine).values
+    assert values.keys() == before.keys()
+    for name, (_, column) in values.items():
+        assert sorted(column.tolist()) == pytest.approx(sorted(before[name][1].tolist())), name
 
 
 def test_a_sample_reads_and_changes_nothing() -> None:
