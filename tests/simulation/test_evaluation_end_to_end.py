@@ -133,9 +133,8 @@ def test_a_shops_own_events_are_judged_by_models_of_their_past(shop: Path, tmp_p
     plan = msgspec.structs.replace(
         plan,
         models=("structural", "trees (a)", "trees (b)", "trees (c) with ring head", "Isolation Forest"),
-        resamples=50,
         budgets=(1, 5),
-        origins=msgspec.structs.replace(plan.origins, count=2, horizon_days=2, network=False),
+        origins=msgspec.structs.replace(plan.origins, count=2, horizon_days=2, network=False, resamples=50),
     )
     found = evaluate(
         plan,

@@ -23,7 +23,7 @@ ACCOUNTS: Final = "accounts"
 RINGS: Final = "rings"
 RESAMPLES: Final = 1_000
 SEED: Final = 0
-_KEPT: Final = 1_000_000
+_KEPT: Final = 8_000_000
 """Weights that are drawn once for all figures; more of them are drawn again each time."""
 
 
@@ -86,7 +86,7 @@ def weights_of(units: int, resamples: int = RESAMPLES) -> Iterator[F64]:
         yield from _drawn(units, resamples)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _kept(units: int, resamples: int) -> tuple[F64, ...]:
     return tuple(_drawn(units, resamples))
 

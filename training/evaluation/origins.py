@@ -121,7 +121,7 @@ def back_test(
         tested,
         losses=losses_of(data, decoder),
         budgets=plan.budgets,
-        resamples=plan.resamples,
+        resamples=plan.origins.resamples,
     )
     return BackTest(comparison, origins, readings, mature_ms, tuple(name for name in plan.models if name not in names))
 

@@ -69,6 +69,7 @@ class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         horizon_days: acts so long after a reading still count as the account's.
         disjoint: leave out of each test whoever shares a component with an account that was learnt from.
         network: also train the network at each origin.
+        resamples: of the bootstrap; there are as many units as accounts, so each takes long.
     """
 
     count: Count = 3
@@ -77,6 +78,7 @@ class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     horizon_days: Annotated[int, Meta(ge=0)] = 7
     disjoint: bool = False
     network: bool = True
+    resamples: Count = 200
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
