@@ -35,6 +35,14 @@ _OPENING = re.compile(
 )
 """Words that may begin a question, and so have a capital letter, as names have."""
 
+_NUMBERED = re.compile(
+    r"\b(device|card|phone|address|network|e-?mail|ip)(?: (?:address|number|no\.?|#)){0,2} ?#?([1-9]\d{0,3})\b", re.I
+)
+_LETTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {"device": "D", "card": "C", "phone": "P", "address": "A", "network": "IP", "email": "M", "ip": "IP"}
+)
+"""`card 1` is C1, as people say it."""
+
 _PSEUDONYM = re.compile(r"(?:U|D|IP|C|M|P|A)\d{1,6}")
 
 
@@ -61,7 +69,8 @@ def heard(text: str, evidence: Evidence) -> Heard:
     accounts: list[str] = []
     identifiers: list[str] = []
     kind, nth, after, words = "", 0, "", set()
-    for token in _WORD.findall(text[:MAX_QUESTION]):
+    said = _NUMBERED.sub(lambda m: f"{_LETTERS[m[1].lower().replace('-', '')]}{m[2]}", text[:MAX_QUESTION])
+    for token in _WORD.findall(said):
         word, upper = token.lower(), token.upper()
         singular = word.removesuffix("s") if word not in _KIND_WORDS else word
         if token in short:
@@ -169,7 +178,10 @@ _RULES: Final[Sequence[tuple[Callable[[Heard], bool], Callable[[Heard], Question
     (lambda s: s.any("chargeback", "declin", "refund", "disput"), _rule("outcomes", "account")),
     (lambda s: s.any("sent", "send", "transfer", "refer", "invit", "recruit"), _rule("sent", "account")),
     (lambda s: s.any("order", "bought", "buy", "purchas"), _rule("orders", "account", "after")),
-    (lambda s: s.any("money", "stake", "risk", "worth", "lose", "loss", "cost"), _rule("money-by-member")),
+    (
+        lambda s: s.any("money", "stake", "risk", "worth", "lose", "loss", "cost", "spen", "paid"),
+        _rule("money-by-member"),
+    ),
     (lambda s: bool(s.accounts) and s.any("role", "core", "victim", "bridge"), _rule("role-of", "account")),
     (lambda s: bool(s.accounts) and s.any("since", "join", "long", "when", "came"), _rule("member-since", "account")),
     (
