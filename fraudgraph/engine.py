@@ -126,8 +126,12 @@ class Engine:
         """The scorer in force."""
         return self.serving.scorer
 
-    def restore(self, state: StoredState) -> None:
-        """Takes up a store's last commit; to be called on a new engine, before `apply`."""
+    def restore(self, state: StoredState, *, asked_only: bool = False) -> None:
+        """Takes up a store's last commit; to be called on a new engine, before `apply`.
+
+        Args:
+            asked_only: as of `Serving.restore`; `apply` is not to be called.
+        """
         self.commit = state.commit
         self._positions = dict(state.positions)
         self._started_ms = state.started_ms
@@ -145,7 +149,7 @@ class Engine:
         self.cases.restore(state.decisions, state.constraints, state.audit_head, state.labels)
         _, bonds = self._desk.constrain(state.watermark_ms)
         self.ties.restore(self.graph, state.watermark_ms, bonds.together)
-        self.serving.restore(self.rulebook.unwrap(state.scorer_state), self.graph)
+        self.serving.restore(self.rulebook.unwrap(state.scorer_state), self.graph, asked_only=asked_only)
         self.register.restore(
             {ring_serial(ring): np.array([user for user, _ in team], np.int32) for ring, team in state.members.items()},
             state.ring_serial or 1,

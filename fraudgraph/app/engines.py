@@ -130,8 +130,13 @@ def make_engine(settings: Settings, rules: RuleSet | None = None) -> Engine:
     )
 
 
-def restored_engine(settings: Settings, environment: Mapping[str, str] = os.environ) -> tuple[Engine, Decoder]:
+def restored_engine(
+    settings: Settings, environment: Mapping[str, str] = os.environ, *, whole_model: bool = True
+) -> tuple[Engine, Decoder]:
     """Returns an engine as of the store's last commit, to be asked and not to be fed, and what decodes events for it.
+
+    Args:
+        whole_model: whether the model is made for everybody, or for those alone whom `Serving.look_at` names.
 
     Raises:
         ConfigurationError: the key or the link policy is not the store's, or a bundle cannot be used.
@@ -141,7 +146,7 @@ def restored_engine(settings: Settings, environment: Mapping[str, str] = os.envi
         read_keys(settings, reader.meta(), environment)
     with open_writer(settings, environment) as writer:
         engine = make_engine(settings)
-        engine.restore(writer.store.load())
+        engine.restore(writer.store.load(), asked_only=not whole_model)
         return engine, make_decoder(settings, writer.keys)
 
 

@@ -52,15 +52,39 @@ def surroundings(graph: HotGraph, core: I32, idents: I32 = _NONE) -> Surrounding
     Args:
         idents: identifiers that are to be hubs there too where they are hubs.
     """
-    limits = np.zeros(len(EntityKind), np.int64)
-    for name, kind in graph.policy.kinds.items():
-        limits[EntityKind[name.upper()]] = kind.hub_users
-    view = _View(graph.users, graph.links, graph.idents, graph.transfers.columns, limits)
+    view = _view(graph)
     inner = distinct(np.concatenate((core, partners(view, core))))
     whole = distinct(np.concatenate((inner, partners(view, inner))))
     slots = distinct(np.concatenate((links_of(view, whole), links_of_hubs(view, inner), hub_links(view, idents))))
     users = distinct(np.concatenate((whole, graph.links.user[slots])))
     return _rows(graph, users, whole, slots)
+
+
+class Near(NamedTuple):
+    """Ids of what a network of up to two layers reads for some users.
+
+    Attributes:
+        users, links, transfers: ids in the graph; links include those of identifiers that one user less would let link.
+    """
+
+    users: I32
+    links: I32
+    transfers: I32
+
+
+def near(graph: HotGraph, core: I32) -> Near:
+    """Returns what scores of users depend on, in the graph as it is."""
+    view = _view(graph)
+    inner = distinct(np.concatenate((core, partners(view, core))))
+    whole = distinct(np.concatenate((inner, partners(view, inner))))
+    is_whole = np.zeros(len(graph.users.last_ms) + 1, np.bool_)  # the last one is nobody, -1
+    is_whole[whole] = True
+    columns = graph.transfers.columns
+    return Near(
+        whole,
+        distinct(np.concatenate((links_of(view, whole), links_of_hubs(view, core)))),
+        np.flatnonzero(is_whole[columns.sender] & is_whole[columns.receiver]).astype(np.int32),
+    )
 
 
 def users_sharing(graph: HotGraph, idents: I32, most: I64) -> I32:
@@ -124,6 +148,13 @@ class _View(NamedTuple):
     idents: Idents
     transfers: TransferColumns
     limits: I64
+
+
+def _view(graph: HotGraph) -> _View:
+    limits = np.zeros(len(EntityKind), np.int64)
+    for name, kind in graph.policy.kinds.items():
+        limits[EntityKind[name.upper()]] = kind.hub_users
+    return _View(graph.users, graph.links, graph.idents, graph.transfers.columns, limits)
 
 
 @njit(cache=True, inline="always")

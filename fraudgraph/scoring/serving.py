@@ -149,6 +149,7 @@ class Serving:
         self._keys: tuple[str, ...] = ()
         self._bundle, self._shadow_bundle = bundle, shadow
         self._shadow: LiveModel | None = None
+        self._asked_only = False
         self._start(graph)
 
     @property
@@ -170,8 +171,17 @@ class Serving:
     def _use(self, live: LiveModel) -> None:
         self.live, self.scorer = live, scorer_of(self.structural, live.bundle)
 
-    def restore(self, state: bytes | None, graph: HotGraph) -> None:
+    def look_at(self, graph: HotGraph, users: I32) -> None:
+        """Makes the model for these users, where `restore` left it out; does nothing else."""
+        if self._asked_only and self._bundle is not None:
+            self._use(live_model(self._bundle, graph, self._pull_degree, only=users))
+
+    def restore(self, state: bytes | None, graph: HotGraph, *, asked_only: bool = False) -> None:
         """Takes up a stored state, and builds the networks over a graph that was restored.
+
+        Args:
+            asked_only: no change will come, and before a score is read `look_at` names whose: no network of the whole
+                graph is made.
 
         Raises:
             ConfigurationError: a promoted bundle is not there, is another one by now, or does not fit; or the state is
@@ -183,12 +193,16 @@ class Serving:
             if stored.bundle:
                 self._bundle = self._find_again(stored.bundle, stored.digest)
             coming = self._find_again(stored.coming, stored.coming_digest) if stored.coming else None
-            if coming is not None:
+            if coming is not None and not asked_only:
                 live = live_model(coming, graph, self._pull_degree)
                 self._coming = _Coming(coming, stored.coming, stored.coming_at, live)
         if state:
             self.structural.restore(state)
-        self._start(graph)
+        self._asked_only = asked_only
+        if asked_only and self._bundle is not None:
+            self.look_at(graph, np.empty(0, np.int32))
+        else:
+            self._start(graph)
 
     def state(self) -> bytes:
         """Returns what was fitted, and what was promoted, for the store; empty where neither."""

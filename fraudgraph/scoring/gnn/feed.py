@@ -18,6 +18,7 @@ from fraudgraph.graph.columns import grown
 from fraudgraph.graph.hot import GraphChange, HotGraph, Idents, distinct
 from fraudgraph.graph.links import Links
 from fraudgraph.graph.policy import LinkPolicy
+from fraudgraph.graph.surroundings import Near
 from fraudgraph.graph.types import F64, I8, I32, I64, U8, Bool, Int
 from fraudgraph.kernels import njit
 from fraudgraph.scoring.gnn.engine import FeatureBatch, LinkBatch
@@ -30,6 +31,7 @@ _FAMILY_OF: Final = {int(EventType.TRANSFER): TRANSFER_FAMILY, int(EventType.REF
 
 _STEP: Final = LINK_STEP_MS
 _UNKNOWN: Final = -1
+_NOTHING: Final = np.empty(0, np.int32)
 _PACKED_BITS: Final = 4
 """Every band is below 16 (`_pack`)."""
 _REACH: Final = 50
@@ -151,8 +153,12 @@ class NetworkFeed:
         self._in_parts = at + 1 < parts
         # A user's links one after the other, and users in order: what is near in the network's memory is used together.
         slots = slots[np.argsort(graph.links.user[slots], kind="stable")]
-        none = np.empty(0, np.int32)
-        return self._tell(graph, users, idents, slots, none, transfers.tolist(), [], [])
+        return self._tell(graph, users, idents, slots, _NOTHING, transfers.tolist(), [], [])
+
+    def only(self, graph: HotGraph, near: Near) -> tuple[FeatureBatch, LinkBatch]:
+        """Returns what scores of some users depend on, and nothing else of the graph."""
+        users, idents = _with_ends(graph, near.users, _NOTHING, near.links, near.transfers)
+        return self._tell(graph, users, idents, near.links, _NOTHING, near.transfers.tolist(), [], [])
 
     def update(self, graph: HotGraph, change: GraphChange) -> tuple[FeatureBatch, LinkBatch]:
         """Returns what a change of the graph, just applied to it, means to the network."""
@@ -346,7 +352,7 @@ def _ids(there: Bool, part: slice) -> I32:
     return ids
 
 
-def _with_ends(graph: HotGraph, users: I32, idents: I32, slots: I32, transfers: list[int]) -> tuple[I32, I32]:
+def _with_ends(graph: HotGraph, users: I32, idents: I32, slots: I32, transfers: list[int] | I32) -> tuple[I32, I32]:
     """Returns users and identifiers with those at the ends of links and transfers, which may not be told yet."""
     c = graph.transfers.columns
     return (

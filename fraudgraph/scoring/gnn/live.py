@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from fraudgraph.graph.hot import GraphChange, HotGraph
+from fraudgraph.graph.surroundings import near
 from fraudgraph.graph.types import F64, I32, I64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.fitting import require_fit
@@ -29,12 +30,20 @@ class LiveNetwork:
             users of an identifier that is no hub it concerns only accounts that pay, or are paid by, that many others.
         parts: in so many the graph is taken up, by `warm`; 1 is taken up at once. In between every change of the graph
             is to be told, and scores are not to be read.
+        only: takes up what the scores of these users depend on, who alone can be asked for, and follows no change.
 
     Raises:
         ConfigurationError: the bundle was trained on other features, or under another link policy.
     """
 
-    def __init__(self, bundle: Bundle, graph: HotGraph, pull_degree: int = PULL_DEGREE, parts: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        graph: HotGraph,
+        pull_degree: int = PULL_DEGREE,
+        parts: int = 1,
+        only: I32 | None = None,
+    ) -> None:
         require_fit(bundle.manifest, graph.policy.hash)
         self.bundle = bundle
         # The network goes on pulling from a node until it has fewer links than half of the limit.
@@ -43,12 +52,16 @@ class LiveNetwork:
         )
         self._tops = tops_of(graph)
         users, idents, links, _ = self._tops
+        nodes, links = (2 * max(users, idents), links) if only is None else (0, 0)
         self.network = IncrementalNetwork(
-            bundle.weights, pull_degree=pull_degree, nodes=max(1024, 2 * max(users, idents)), links=max(1024, links)
+            bundle.weights, pull_degree=pull_degree, nodes=max(1024, nodes), links=max(1024, links)
         )
         self._pulls_idents = pull_degree < hub_limits(graph.policy).max()
         self._parts, self._done = parts, 0
-        if parts == 1:
+        if only is not None:
+            features, operations = self.feed.only(graph, near(graph, only))
+            self.network.apply(operations, features)
+        elif parts == 1:
             self.warm(graph)
 
     def warm(self, graph: HotGraph) -> bool:
