@@ -14,6 +14,7 @@ from support.journal import (
     LATENESS_MS,
     SMALL_POLICY,
     SMALL_RULES,
+    START_MS,
     Happening,
     Source,
     arrivals_of,
@@ -21,10 +22,14 @@ from support.journal import (
     is_settled,
 )
 
+from fraudgraph.durations import DAY_MS
 from fraudgraph.engine import Engine
+from fraudgraph.events.kinds import EntityKind, EventType
+from fraudgraph.graph.hot import GraphLimits, HotGraph
 from fraudgraph.graph.types import F64
 from fraudgraph.scoring.bundle import Bundle
 from fraudgraph.scoring.trees_columns import ColumnReader, FeatureSet
+from fraudgraph.scoring.trees_live import LiveTrees
 from fraudgraph.testing.bundles import random_bundle, random_trees_bundle
 from fraudgraph.testing.canonical import graph_view, rings_view
 from fraudgraph.testing.fakes import FakeScorer
@@ -80,6 +85,25 @@ def test_no_ring_rests_on_a_stale_score(happenings: list[Happening], salt: int, 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=slow)
 @given(events, salts, salts)
+def test_whose_columns_moved_is_said(happenings: list[Happening], salt: int, how: int) -> None:
+    """Everybody counts as a member of a ring: whose columns differ after a change must be among those that it named."""
+    source = journal(happenings, salt)
+    graph, read = HotGraph(SMALL_POLICY, GraphLimits()), ColumnReader()
+    live = LiveTrees(BUNDLES["c"], graph)
+    as_of_ms = max(happening.ts_ms for happening in happenings) + DAY_MS
+    for begin, end in pairwise(cuts(how, len(source.arrivals))):
+        there = np.flatnonzero(graph.users.last_ms >= 0).astype(np.int32)
+        before = read(graph, there, as_of_ms)
+        batch = source.batch(begin, end)
+        change = graph.apply(batch, None, int(batch.ts_ms.min(initial=as_of_ms)) - LATENESS_MS)
+        graph.users.ring[:] = 0
+        moved = live.update(graph, change)
+        differ = there[(read(graph, there, as_of_ms) != before).any(axis=1) & (graph.users.last_ms[there] >= 0)]
+        assert set(differ.tolist()) <= set(moved.tolist())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=slow)
+@given(events, salts, salts)
 def test_any_cut_gives_the_same_columns_and_scores(happenings: list[Happening], salt: int, how: int) -> None:
     source = journal(happenings, salt)
     count = len(source.arrivals)
@@ -119,6 +143,23 @@ def test_a_restart_goes_on_with_the_same_scores(
     assert often.rows.keys() == never.rows.keys()
     for serial, row in never.rows.items():
         assert often.rows[serial].probability == pytest.approx(row.probability, abs=1e-4)
+
+
+def test_what_happens_two_steps_away_concerns_an_account_and_three_do_not() -> None:
+    device, card, phone = ((kind, "shared") for kind in (EntityKind.DEVICE, EntityKind.CARD, EntityKind.PHONE))
+    chain = {"u": (device,), "v": (device, card), "w": (card, phone), "x": (phone,)}
+    tied = [Happening(name, START_MS, name, EventType.LOGIN, links) for name, links in chain.items()]
+    again = Happening("again", START_MS + 3 * DAY_MS, "u", EventType.LOGIN)
+    source = Source([("p0", event) for event in (*tied, again)])
+    graph, read = HotGraph(SMALL_POLICY, GraphLimits()), ColumnReader()
+    live = LiveTrees(BUNDLES["c"], graph)
+    live.update(graph, graph.apply(source.batch(0, 4), None, START_MS))
+    graph.users.ring[:] = 0
+    users = np.array([graph.user_table.id_of[name] for name in chain], np.int32)
+    before = read(graph, users, again.ts_ms)
+    moved = live.update(graph, graph.apply(source.batch(4, 5), None, START_MS))
+    assert (read(graph, users, again.ts_ms) != before).any(axis=1).tolist() == [True, True, True, False]
+    assert sorted(moved.tolist()) == sorted(users[:3].tolist())
 
 
 @pytest.mark.parametrize("shadow", ["a", "d"])
