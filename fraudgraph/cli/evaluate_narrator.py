@@ -58,6 +58,7 @@ def evaluate_narrator(
     published sentence is not so.
     """
     from fraudgraph.testing.narrative_judge import VerifierFigures, confusion, judge_narrator, judge_verifier, table
+    from fraudgraph.testing.narrative_readings import judge_reading, reading_table
 
     settings = effective_settings(None, config, overrides).settings
     planners = {name: _planner(name, settings, seed) for name in narrator or NARRATORS}
@@ -68,7 +69,7 @@ def evaluate_narrator(
         figures.append((name, judge_narrator(rings, planner, settings.links, floor=planner is None)))
     note("false claims to the verifier")
     verifier = judge_verifier(rings, seed, settings.links, mutants) if mutants else VerifierFigures()
-    lines = table(figures, verifier)
+    lines = [*table(figures, verifier), "", *reading_table(judge_reading(rings, settings.links))]
     for name, f in figures:
         if f.named and name in ("template", "model"):
             lines += ["", f"What {name} called rings with a probability from 45 %:", "", *confusion(f.named)]
