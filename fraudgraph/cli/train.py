@@ -51,7 +51,7 @@ def train(
     ] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Trains the network and writes a bundle.
+    """Trains a network, or trees, and writes a bundle.
 
     Events are replayed through the engine itself, so that training sees what serving computes. Labels count from when
     they arrived. A store holds no past: of one, what it was filled from is read again, and its investigators' labels

@@ -20,7 +20,7 @@ from fraudgraph.graph.interning import key_halves, look_up_keys
 from fraudgraph.graph.links import find_slot
 from fraudgraph.graph.types import I32, Int
 from fraudgraph.graph.users import DECLINED, LOGINS, ORDERS, PAYMENTS, REFUNDS, TRANSFERS_OUT
-from fraudgraph.kernels import njit
+from fraudgraph.kernels import bare
 from fraudgraph.scoring.gnn.model import F32
 from fraudgraph.scoring.trees_columns import view_of
 from fraudgraph.scoring.trees_kernels import NARROW_USERS, View, is_hub
@@ -121,7 +121,7 @@ def users_of(graph: HotGraph, batch: DecodedBatch, rows: I32) -> I32:
     return np.where(graph.users.last_ms[users] >= 0, users, -1).astype(np.int32)
 
 
-@njit(cache=True)
+@bare()
 def fill_event(view: View, user: Int, kinds: I32, idents: I32, now: Int, amount: Int, currency: Int, row: F32) -> None:
     """Fills a row of zeros; `idents` are -1 where nobody used them."""
     row[0] = now // _HOUR % 24
@@ -140,19 +140,21 @@ def fill_event(view: View, user: Int, kinds: I32, idents: I32, now: Int, amount:
             _fill_identifier(view, user, kinds[i], idents[i], now, row)
 
 
-@njit(cache=True)
+@bare()
 def _fill_account(view: View, user: Int, now: Int, amount: Int, currency: Int, row: F32) -> None:
-    users, orders, counts = view.users, view.orders, view.users.counts[user]
+    users, orders, counts = view.users, view.orders, view.users.counts
     row[4] = 1
     row[5] = users.signup_ms[user] >= 0
     row[6] = (now - users.first_ms[user]) / _HOUR
     row[7] = (now - users.last_ms[user]) / _HOUR
-    row[8] = counts[LOGINS]
-    row[9] = counts[ORDERS]
-    row[10] = counts[PAYMENTS]
-    row[11] = counts[DECLINED]
-    row[12] = counts[REFUNDS]
-    row[13] = counts[DECLINED] / max(1, counts[ORDERS] + counts[PAYMENTS] + counts[TRANSFERS_OUT])
+    row[8] = counts[user, LOGINS]
+    row[9] = counts[user, ORDERS]
+    row[10] = counts[user, PAYMENTS]
+    row[11] = counts[user, DECLINED]
+    row[12] = counts[user, REFUNDS]
+    row[13] = counts[user, DECLINED] / max(
+        1, counts[user, ORDERS] + counts[user, PAYMENTS] + counts[user, TRANSFERS_OUT]
+    )
     placed, total, most, latest, spent = 0, np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
     new_currency: Int = True
     slot = users.orders[user]
@@ -178,7 +180,7 @@ def _fill_account(view: View, user: Int, now: Int, amount: Int, currency: Int, r
     row[21] = spent
 
 
-@njit(cache=True)
+@bare()
 def _fill_identifier(view: View, user: Int, kind: Int, ident: Int, now: Int, row: F32) -> None:
     users, links = view.users, view.links
     own: Int = -1

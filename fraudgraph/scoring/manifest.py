@@ -171,11 +171,6 @@ class Manifest:
                 del said[name]
         return hashlib.blake2b(msgspec.json.encode(said, order="sorted"), digest_size=8).hexdigest()
 
-    @property
-    def scorer(self) -> str:
-        """Name, version and bundle, as stored with every score."""
-        return f"{self.kind}-1/{self.name}"
-
     def require(self, *, features_hash: str, policy_hash: str, columns_hash: str = "", events_hash: str = "") -> None:
         """Refuses to serve where training would have computed something else.
 
