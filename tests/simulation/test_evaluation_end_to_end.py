@@ -20,7 +20,8 @@ from training.evaluation.figures import ACCOUNTS
 from training.evaluation.learn import MODELS
 from training.evaluation.origins import origin_of, origins_of
 from training.evaluation.plan import Plan, read_plan
-from training.evaluation.run import SIMULATED, Evaluation
+from training.evaluation.run import SIMULATED, Evaluation, refuse_learnt_seeds
+from training.gnn.recipe import read_recipe
 from training.labels import Label, LabelLog
 from training.replay import passing_decoder
 
@@ -179,3 +180,12 @@ def test_the_shipped_plan_is_the_defaults_and_names_every_model(tmp_path: Path) 
     wrong.write_text('models = ["crystal ball"]', encoding="utf-8")
     with pytest.raises(ConfigurationError, match="crystal ball"):
         read_plan(wrong)
+
+
+def test_a_world_that_is_learnt_from_is_never_measured_on() -> None:
+    recipe = read_recipe(CONFIG.parent / Plan().recipe)
+    refuse_learnt_seeds(Plan(), recipe)
+    learnt = recipe.worlds.fit[0] + 1
+    plan = msgspec.structs.replace(Plan(), simulated=msgspec.structs.replace(Plan().simulated, seeds=(learnt, 1)))
+    with pytest.raises(ConfigurationError, match=str(learnt)):
+        refuse_learnt_seeds(plan, recipe)

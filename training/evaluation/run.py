@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from fraudgraph.errors import ConfigurationError
 from fraudgraph.scoring.bundle import Bundle, read_bundle
 from fraudgraph.scoring.library import SHIPPED
 from training.evaluation.absent import absent_models
@@ -15,6 +16,7 @@ from training.evaluation.compare import Comparison, compare_streams
 from training.evaluation.learn import learn
 from training.evaluation.plan import Plan
 from training.evaluation.worlds import planted, simulated, teaching_of
+from training.gnn.from_worlds import ROLES
 from training.gnn.recipe import Progress, Recipe, read_recipe
 
 
@@ -56,6 +58,20 @@ def quick_recipe(recipe: Recipe) -> Recipe:
     return msgspec.structs.replace(recipe, worlds=worlds)
 
 
+def refuse_learnt_seeds(plan: Plan, recipe: Recipe) -> None:
+    """Refuses a plan that measures on worlds that models learn from.
+
+    Raises:
+        ConfigurationError: a seed plays both parts.
+    """
+    learnt = {seed for role in ROLES for seed in recipe.worlds.seeds(role)}
+    both = learnt & {*plan.simulated.range, *plan.planted.range}
+    if both:
+        raise ConfigurationError(
+            f"seed {min(both)} is learnt from and measured on", do="Give the evaluation seeds of its own."
+        )
+
+
 def evaluate_worlds(
     plan: Plan, beside: Path, data: Path, *, progress: Progress, say: Callable[[str], None]
 ) -> Evaluation:
@@ -64,8 +80,12 @@ def evaluate_worlds(
     Args:
         beside: folder of the plan's file, where its recipe is.
         data: folder of the real data; what needs it is left out where it is absent.
+
+    Raises:
+        ConfigurationError: the recipe or the bundle does not fit, or a seed is learnt from and measured on.
     """
     recipe, bundle = read_recipe(beside / plan.recipe), bundle_of(plan, beside)
+    refuse_learnt_seeds(plan, recipe)
     if plan.quick:
         recipe = quick_recipe(recipe)
     teaching = teaching_of(recipe, bundle, progress)
