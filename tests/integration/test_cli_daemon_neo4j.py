@@ -35,7 +35,7 @@ PARTITIONS = 8
 KILLS = int(os.environ.get("FRAUDGRAPH_TEST_PRODUCTION_KILLS", "4"))
 """Of the daemon; of every five one comes after a kill of Neo4j, one after a kill of the broker, and one after a daemon
 that was stopped (SIGSTOP) was overtaken by another. `make soak` kills 55 times."""
-BATCH, COMMITS_MAX, SHOPPERS = (40, 5, 1500) if KILLS < 20 else (12, 3, 4000)
+BATCH, COMMITS_MAX, SHOPPERS = (40, 3, 500) if KILLS < 20 else (12, 3, 4000)
 KEY = {"FRAUDGRAPH_KEY": "5e" * 32}
 LIMIT_S = 240.0
 AWAY_S = 3.0

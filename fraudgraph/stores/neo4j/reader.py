@@ -113,7 +113,8 @@ _NARRATIVE: Final = "MATCH (n:Narrative {space: $space, ring_id: $ring_id}) RETU
 class Neo4jReader:
     """Reads a store while its writer writes; see `StoreReader` for what each call returns.
 
-    Each call sees one commit, by the gate (`stores.neo4j.gate`).
+    Each call sees one commit, by the gate (`stores.neo4j.gate`); but counts and times of known links of accounts that
+    are in no ring may be those of some commits ago (`stores.neo4j.behind`).
 
     Args:
         address: where the store is.
