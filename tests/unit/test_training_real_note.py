@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from training.real import ecom, p2p
 from training.real.judged import AVERAGE_PRECISION, LIFT, Judged, figures, mean_of
 from training.real.note import Results, document
 
+ECOM = Path(__file__).parents[2].parent / "shared" / "data" / "ecom" / "fraud_data_prefix.csv"
 P2P_MODELS = (p2p.PRIOR, p2p.STRUCTURAL, *p2p.TREES, p2p.TREES_D, p2p.NETWORK)
 SHOP_MODELS = (ecom.PRIOR, ecom.PROFILE, *ecom.TREES, ecom.NETWORK)
 
@@ -61,3 +64,13 @@ def test_the_words_follow_the_intervals() -> None:
     ):
         assert title in text
     assert "nan" not in text
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not ECOM.is_file(), reason="the real data is not there (../shared/data)")
+def test_the_later_third_of_the_shop_is_after_its_farms() -> None:
+    purchases = ecom.load(ECOM)
+    assert len(purchases.users) == 51_689
+    assert purchases.fraud.mean() == pytest.approx(0.0935, abs=0.0001)
+    assert (np.diff(purchases.bought_ms) >= 0).all()
+    assert purchases.fraud[purchases.first_test :].mean() == pytest.approx(0.044, abs=0.001)

@@ -64,8 +64,12 @@ def events_of(folder: Path) -> Iterator[Path]:
 
 
 def moment(year: int, month: int) -> int:
-    """Returns the first instant of a month, ms since the epoch."""
-    return int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000)
+    """Returns the last instant before a month, ms since the epoch.
+
+    What is known by the day only stands at that day's midnight: at the first instant of a month, a day of the future
+    would be seen.
+    """
+    return int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000) - 1
 
 
 def read(folder: Path) -> list[Slice]:
