@@ -1,4 +1,7 @@
-"""How well models rank accounts and rings, world by world, with intervals over worlds and paired differences."""
+"""How well models rank accounts and rings, world by world, with intervals over worlds: what a bundle says of itself.
+
+Models are compared by `training.evaluation`.
+"""
 
 from __future__ import annotations
 
@@ -89,16 +92,6 @@ def figures(worlds: Sequence[Sequence[tuple[Slice, Mapping[str, Said]]]]) -> lis
             for name, value in zip(AT_LINE, _at_line(*rings[-1]), strict=True):
                 found.setdefault(("ring", name, model), []).append(value)
     return [Figure(*key, np.array(values)) for key, values in found.items()]
-
-
-def paired(found: Iterable[Figure], model: str, rival: str) -> list[Figure]:
-    """Returns how much better a model is than a rival, in the same worlds."""
-    by_key = {(each.level, each.name, each.model): each for each in found}
-    return [
-        Figure(level, name, f"{model} - {rival}", each.worlds - by_key[level, name, rival].worlds)
-        for (level, name, of), each in by_key.items()
-        if of == model
-    ]
 
 
 def interval(values: F64) -> tuple[float, float, float]:
