@@ -143,12 +143,12 @@ class Limits:
 
     Attributes:
         straight_rows: a commit that changes no more than these writes them: that costs less than packing them.
-        rows: so many wait at most; the default is 60 MB in the writer, and a tenth of it in the database.
+        rows: so many wait at most; the default is 70 MB in the writer, and a fraction of it in the database.
         commits: so many leave something behind at most.
     """
 
     straight_rows: int = 400
-    rows: int = 400_000
+    rows: int = 700_000
     commits: int = 100
 
 
