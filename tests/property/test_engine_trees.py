@@ -73,7 +73,7 @@ def assert_fresh(engine: Engine) -> None:
         assert engine.rows[serial].scorer == "trees-1/trees-1"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=slow)
+@settings(max_examples=40, deadline=None, suppress_health_check=slow)
 @given(events, salts, salts, st.sampled_from(SETS))
 def test_no_ring_rests_on_a_stale_score(happenings: list[Happening], salt: int, how: int, features: str) -> None:
     source = journal(happenings, salt)
@@ -83,7 +83,7 @@ def test_no_ring_rests_on_a_stale_score(happenings: list[Happening], salt: int, 
         assert_fresh(engine)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=slow)
+@settings(max_examples=40, deadline=None, suppress_health_check=slow)
 @given(events, salts, salts)
 def test_whose_columns_moved_is_said(happenings: list[Happening], salt: int, how: int) -> None:
     """Everybody counts as a member of a ring: whose columns differ after a change must be among those that it named."""
@@ -102,7 +102,7 @@ def test_whose_columns_moved_is_said(happenings: list[Happening], salt: int, how
         assert set(differ.tolist()) <= set(moved.tolist())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=slow)
+@settings(max_examples=40, deadline=None, suppress_health_check=slow)
 @given(events, salts, salts)
 def test_any_cut_gives_the_same_columns_and_scores(happenings: list[Happening], salt: int, how: int) -> None:
     source = journal(happenings, salt)
@@ -122,7 +122,7 @@ def test_any_cut_gives_the_same_columns_and_scores(happenings: list[Happening], 
     assert scores[1] == scores[0]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=slow)
+@settings(max_examples=20, deadline=None, suppress_health_check=slow)
 @given(events, salts, salts, st.sampled_from((*SETS, "d")))
 def test_a_restart_goes_on_with_the_same_scores(
     happenings: list[Happening], salt: int, how: int, features: str
