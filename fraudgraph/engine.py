@@ -209,7 +209,8 @@ class Engine:
         now_ms = admission.watermark_ms
         commands = admission.commands
         if commands and former is not None:
-            commands = as_known(commands, former, self.cases, self.serving)
+            obeyed = (self.cases.knows, self.serving.knows, self.rulebook.knows)
+            commands = as_known(commands, former, obeyed)
         promotions = take_promotions(commands, self.serving, self.cases)
         ruled = take_rules(promotions.others, self.rulebook, self.cases)
         taken = self._desk.take(ruled.others, now_ms, renamed)

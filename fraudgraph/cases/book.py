@@ -177,17 +177,14 @@ class CaseBook:
         Returns:
             Keys of labels that decisions gave, which are made of the account's name: former -> present.
         """
-        if not (self.decisions or self.constraints):
-            return {}
-        hubs = {former.hex(): key.hex() for former, key in keys.items()}
         for constraint in list(self.constraints.values()):
-            names = hubs if constraint.kind is ConstraintKind.BENIGN_HUB else users
-            pair = (constraint.first, constraint.second)
-            if names.keys().isdisjoint(pair):
+            first, second = constraint.first, constraint.second
+            if constraint.kind is ConstraintKind.BENIGN_HUB:
+                first = keys.get(pseudonym := bytes.fromhex(first), pseudonym).hex()
+            else:
+                first, second = sorted((users.get(first, first), users.get(second, second)))
+            if (first, second) == (constraint.first, constraint.second):
                 continue
-            first, second = (names.get(name, name) for name in pair)
-            if second:
-                first, second = sorted((first, second))
             renamed = replace(constraint, first=first, second=second)
             self._put_constraint(renamed, change)
             self._append(now_ms, KEEPER, REKEY, renamed.constraint_id, "", _REKEYED, renamed, change)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fraudgraph.cases.book import CaseBook, CaseChange
-from fraudgraph.cases.promotion import Models
 from fraudgraph.events.batch import ArrivedCommand, FormerNames
 from fraudgraph.events.clock import EventClock
 from fraudgraph.events.kinds import EntityKind
@@ -32,14 +31,18 @@ def rekey(former: FormerNames, graph: HotGraph, clock: EventClock, book: CaseBoo
 
 
 def as_known(
-    commands: Sequence[ArrivedCommand], former: FormerNames, book: CaseBook, models: Models
+    commands: Sequence[ArrivedCommand], former: FormerNames, knows: Sequence[Callable[[str], bool]]
 ) -> list[ArrivedCommand]:
-    """Returns commands under the key by which they were obeyed, where they come once more: records of that stay."""
+    """Returns commands under the key by which they were obeyed, where they come once more: records of that stay.
+
+    Args:
+        knows: each says whether a command with a key (in hex) was obeyed.
+    """
     before = {key: each for each, key in former.keys.items()}
 
     def known(command: ArrivedCommand) -> ArrivedCommand:
         key = before.get(command.key)
-        if key is not None and (book.knows(key.hex()) or models.knows(key.hex())):
+        if key is not None and any(obeyed(key.hex()) for obeyed in knows):
             return replace(command, key=key)
         return command
 
