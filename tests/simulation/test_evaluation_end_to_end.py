@@ -180,6 +180,8 @@ def test_the_shipped_plan_is_the_defaults_and_names_every_model(tmp_path: Path) 
     wrong.write_text('models = ["crystal ball"]', encoding="utf-8")
     with pytest.raises(ConfigurationError, match="crystal ball"):
         read_plan(wrong)
+    with pytest.raises(ConfigurationError, match="tea leaves"):
+        plan_of(None, "chance,tea leaves", quick=False)
 
 
 def test_a_world_that_is_learnt_from_is_never_measured_on() -> None:

@@ -38,7 +38,6 @@ def plan_of(config: Path | None, models: str | None, *, quick: bool) -> tuple[Pl
     if models is not None:
         named = tuple(name.strip() for name in models.split(",") if name.strip())
         plan = msgspec.structs.replace(plan, models=named, absent=msgspec.structs.replace(plan.absent, models=()))
-        plan.__post_init__()
     return (quick_plan(plan) if quick else plan), path.parent
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from training.evaluation.compare import AVERAGE_PRECISION, Comparison, at_budget
 from training.evaluation.figures import ACCOUNTS, RINGS, Figure
-from training.evaluation.learn import NETWORK, SHIPPED, STRUCTURAL, TREES_A, TREES_C, TREES_C_RINGS
+from training.evaluation.learn import NETWORK, SHIPPED, TREES_A, TREES_C, TREES_C_RINGS
 
 TREES: Final = (TREES_C_RINGS, TREES_C)
 """What the network has to beat: the first of them that was measured."""
@@ -68,9 +68,8 @@ def verdict(parts: Mapping[str, Comparison], needed: Iterable[str]) -> Verdict:
     found = Verdict(rival, {title: gain(part, NETWORK, rival) for title, part in parts.items()}, missing, NETWORK)
     if found.passed:
         return found
-    better = all(STRUCTURAL in part.models and gain(part, rival, STRUCTURAL).low > 0 for part in parts.values())
-    ships = rival if better or SHIPPED != STRUCTURAL else SHIPPED
-    return Verdict(rival, found.gains, missing, ships)
+    better = all(SHIPPED in part.models and gain(part, rival, SHIPPED).low > 0 for part in parts.values())
+    return Verdict(rival, found.gains, missing, rival if better else SHIPPED)
 
 
 def gain(part: Comparison, model: str, rival: str) -> Figure:
