@@ -16,6 +16,7 @@ from fraudgraph.errors import ConfigurationError, UsageError
 from fraudgraph.graph.policy import LinkPolicy
 from fraudgraph.scoring.structural import StructuralScorer
 from training.leakage.audit import Claims, audit, table_of
+from training.leakage.evaluate import document
 from training.leakage.gains import gains
 from training.leakage.plant import PLANTS
 from training.leakage.rebuild import History, read_history, rebuild
@@ -87,6 +88,13 @@ def test_what_leaks_is_measured_on_the_same_rows() -> None:
         assert gain.honest.low <= gain.honest.value <= gain.honest.high
     assert found["base-rate"].gain.low > 0, "thinned negatives always flatter"
     assert found["future"].honest == found["labels"].honest, "one honest model"
+
+
+def test_the_note_counts_what_was_named() -> None:
+    table, history = made(2)
+    text = document([(table, rebuild(table, history))], (2,), Claims(HORIZON_MS))
+    assert "| nothing | | 0 of 1 |" in text
+    assert text.count("| 1 of 1 |") == len(PLANTS)
 
 
 def test_a_table_without_a_split_or_with_strangers_says_what_was_not_looked_at() -> None:
