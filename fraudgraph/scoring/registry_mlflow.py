@@ -104,7 +104,7 @@ class MlflowRegistry:
             names = ", ".join(sorted(found))
             raise ConfigurationError(
                 f"the registry has no bundle {name!r}",
-                do=f"It has {names}." if names else "fraudgraph model push NAME puts one there.",
+                do=f"Name one of {names}." if names else "fraudgraph model push NAME puts one there.",
             )
         return found[name]
 
