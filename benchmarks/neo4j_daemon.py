@@ -1,8 +1,9 @@
 """Kafka -> engine -> Neo4j beside the daemon that one writes first, and beside what the database can do at all.
 
-`python -m benchmarks.neo4j_daemon [--events 200000] [--fill 200000] [--seconds 20] [--outage 30]`; makes its own
-servers (Java 17, Maven). The backlog is read into an empty store, where nearly every row is new, and into one that
-`--fill` events of the same mix have filled. Then the database is killed for `--outage` seconds while events come.
+`python -m benchmarks.neo4j_daemon [--events 200000] [--fill 200000] [--seconds 20] [--rate 2000] [--outage 30]`;
+makes its own servers (Java 17, Maven). The backlog is read into an empty store, where nearly every row is new, and into
+one that `--fill` events of the same mix have filled. Then the database is killed for `--outage` seconds while events
+come.
 """
 
 from __future__ import annotations
@@ -43,7 +44,6 @@ SPACES: Final = {TOPIC: 0, PACED: 1, STEADY: 2, OUTAGE: 3}
 """Four topics, four stores."""
 WARM_S: Final = 5.0
 DRAIN_MAX_S: Final = 300.0
-PACE: Final = 2_000
 BATCH: Final = 4_000
 _BUCKET: Final = re.compile(r'^fraudgraph_freshness_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.M)
 
@@ -111,11 +111,11 @@ def ours(
     }
 
 
-def outage(kafka: KafkaServer, database: Neo4jServer, away_s: float) -> dict[str, str]:
+def outage(kafka: KafkaServer, database: Neo4jServer, pace: int, away_s: float) -> dict[str, str]:
     """Kills the database while events come at a steady pace; returns how its backlog was drained afterwards."""
     settings = load_settings(environment={}, flags=flags_of(kafka, database, OUTAGE)).settings
     sender = get_context("spawn").Process(
-        target=send_at_pace, args=(kafka.bootstrap, OUTAGE, WARM_S + away_s + DRAIN_MAX_S)
+        target=send_at_pace, args=(kafka.bootstrap, OUTAGE, pace, WARM_S + away_s + DRAIN_MAX_S)
     )
     lags: list[tuple[float, int, int]] = []
     back_at_s = 0.0
@@ -139,7 +139,7 @@ def outage(kafka: KafkaServer, database: Neo4jServer, away_s: float) -> dict[str
             if not back_at_s:
                 return
             lags.append((now, totals.events, stream.lag()))
-            if lags[-1][2] < PACE or now - back_at_s > DRAIN_MAX_S:
+            if lags[-1][2] < pace or now - back_at_s > DRAIN_MAX_S:
                 ready.daemon.stop()
 
         sender.start()
@@ -151,7 +151,7 @@ def outage(kafka: KafkaServer, database: Neo4jServer, away_s: float) -> dict[str
     rate = (last - first) / (last_s - first_s)
     return {
         f"backlog after {away_s:.0f} s without a database, and at the end": f"{backlog:,} and {left:,} events",
-        "drained at, of the arrival rate": f"{rate:,.0f} events/s, {rate / PACE:.1f} ×",
+        "drained at, of the arrival rate": f"{rate:,.0f} events/s, {rate / pace:.1f} ×",
         "memory before and at the end of the outage": f"{peak[0]:,.0f} and {peak[1]:,.0f} MiB",
     }
 
@@ -206,12 +206,12 @@ def naive(kafka: KafkaServer, driver: Driver, events: int, seconds: float) -> fl
     return count / (time.perf_counter() - started)
 
 
-def send_at_pace(bootstrap: str, topic: str, seconds: float) -> None:
-    """Sends `PACE` events a second, each with the time of its sending; runs in a process of its own."""
+def send_at_pace(bootstrap: str, topic: str, rate: int, seconds: float) -> None:
+    """Sends `rate` events a second, each with the time of its sending; runs in a process of its own."""
     producer = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=2, acks="all")
     started = time.perf_counter()
-    for place, line in enumerate(mix_lines(int(PACE * seconds), USERS, seed=8)):
-        ahead = place / PACE - (time.perf_counter() - started)
+    for place, line in enumerate(mix_lines(int(rate * seconds), USERS, seed=8)):
+        ahead = place / rate - (time.perf_counter() - started)
         if ahead > 0.002:
             time.sleep(ahead)
         producer.send(topic, line, partition=hash(line[:64]) % PARTITIONS)
@@ -250,6 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--fill", type=int, default=200_000, help="events before those of the steady mix")
+    parser.add_argument("--rate", type=int, default=2_000, help="events per second of the paced stream")
     parser.add_argument("--outage", type=float, default=30.0, help="seconds without a database; 0 leaves it out")
     parser.add_argument("--seconds", type=float, default=20.0, help="of the naive daemon, and of the paced stream")
     arguments = parser.parse_args()
@@ -287,13 +288,13 @@ def run(kafka: KafkaServer, database: Neo4jServer, arguments: argparse.Namespace
             driver.execute_query(f"CREATE CONSTRAINT IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE")
         table.add_row("links alone by batched UNWIND: events/s", f"{merged(kafka, driver, events):,.0f}")
         table.add_row("a transaction and a query per event: events/s", f"{naive(kafka, driver, events, seconds):,.0f}")
-    sender = get_context("spawn").Process(target=send_at_pace, args=(kafka.bootstrap, PACED, seconds))
+    sender = get_context("spawn").Process(target=send_at_pace, args=(kafka.bootstrap, PACED, arguments.rate, seconds))
     threading.Timer(2.0, sender.start).start()
     for what, value in ours(kafka, database, PACED, 0, seconds + 4.0).items():
-        table.add_row(f"fraudgraph, {PACE:,} events/s as they come: {what}", value)
+        table.add_row(f"fraudgraph, {arguments.rate:,} events/s as they come: {what}", value)
     sender.join()
     if arguments.outage:
-        for what, value in outage(kafka, database, arguments.outage).items():
+        for what, value in outage(kafka, database, arguments.rate, arguments.outage).items():
             table.add_row(what, value)
 
 
