@@ -78,7 +78,6 @@ def what_if(engine: Engine, batch: DecodedBatch) -> WhatIf:
             f"{len(around.users):,} accounts decide about this event, more than {MOST_USERS:,}",
             do="Ingest it, and look at the ring then.",
         )
-    engine.serving.look_at(engine.graph, core)
     fraud = float(engine.score(batch)[0])
     scratch = _copy(engine, around, core)
     known = name in scratch.graph.user_table.id_of

@@ -120,7 +120,7 @@ def event(
 
     settings = effective_settings(store, config, overrides).settings
     body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    engine, decoder = restored_engine(settings, whole_model=False)
+    engine, decoder = restored_engine(settings)
     told = what_if(engine, decode_one(decoder, body))
     live = engine.serving.live
     with closing(open_reader(settings)) as reader:
