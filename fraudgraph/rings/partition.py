@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -44,6 +44,11 @@ def partition(graph: HotGraph, ties: Ties, users: I32, now_ms: int, max_users: i
     return parts
 
 
+_LEIDEN_ROUNDS: Final = 32
+"""Most find nothing to move after a few. igraph's own "until stable" (`n_iterations=-1`) never ends on some graphs of a
+dozen vertices, where rounding makes a move look like a gain each time."""
+
+
 def _communities(network: igraph.Graph, users: int, seed: int) -> list[int]:
     """Returns the community of each vertex, of which the first `users` are those; they are in two at least."""
     import igraph
@@ -54,10 +59,23 @@ def _communities(network: igraph.Graph, users: int, seed: int) -> list[int]:
     merged.contract_vertices(together)
     merged.simplify(combine_edges="sum")
     igraph.set_random_number_generator(random.Random(seed))
-    found = merged.community_leiden(objective_function="modularity", weights="strength", n_iterations=-1).membership
+    found: list[int] = list(range(merged.vcount()))
+    for _ in range(_LEIDEN_ROUNDS):
+        before, found = found, _leiden_round(merged, found)
+        if found == before:
+            break
     igraph.set_random_number_generator(random)
     membership = [found[vertex] for vertex in together]
     return membership if len(set(membership[:users])) > 1 else _without_most_shared(network, users)
+
+
+def _leiden_round(network: igraph.Graph, membership: list[int]) -> list[int]:
+    """Returns the community of each vertex after one more round, numbered by first vertex."""
+    found = network.community_leiden(
+        objective_function="modularity", weights="strength", n_iterations=1, initial_membership=membership
+    ).membership
+    number: dict[int, int] = {}
+    return [number.setdefault(community, len(number)) for community in found]
 
 
 def _without_most_shared(network: igraph.Graph, users: int) -> list[int]:

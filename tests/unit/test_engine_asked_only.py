@@ -48,7 +48,7 @@ def engines(seed: int) -> tuple[Engine, Engine]:
     return fed, asked
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 2, 5])  # 5 has a component on which igraph's own stop rule never ends
 def test_scores_and_reasons_are_those_of_the_whole_network(seed: int) -> None:
     fed, asked = engines(seed)
     assert fed.serving.live is not None
