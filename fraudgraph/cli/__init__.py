@@ -79,8 +79,8 @@ def _say(what: str, do: str) -> None:
 app = typer.Typer(
     cls=_Root,
     help="Finds fraud rings in a shop's event stream and explains them from evidence.",
-    epilog="Start with: fraudgraph demo --out demo-out. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings (where "
-    "asked with --exit-code), 4 wrong configuration, 5 a store or file cannot be reached.",
+    epilog="Start with: fraudgraph demo --out demo-out. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings ("
+    "of an audit, or where asked with --exit-code), 4 wrong configuration, 5 a store or file cannot be reached.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # a traceback with local variables would show personal data
     rich_markup_mode=None,

@@ -170,7 +170,9 @@ class DriftMetrics:
             "fraudgraph_drift_ks", "Largest Kolmogorov-Smirnov distance of a kind of number.", ["kind"], registry=into
         )
         self._over = Gauge(
-            "fraudgraph_drift_over", "Numbers of a kind over drift.psi, or months over drift.calibration.", ["kind"],
+            "fraudgraph_drift_over",
+            "Numbers of a kind over drift.psi, or months over drift.calibration.",
+            ["kind"],
             registry=into,
         )
         self._gap = Gauge(

@@ -252,7 +252,8 @@ def _require(entries: list[Entry], name: str) -> Entry:
     if found is None:
         names = ", ".join(entry.name for entry in entries)
         raise ConfigurationError(
-            f"the registry has no bundle {name!r}", do=f"Name one of {names}." if names else "fraudgraph model push NAME."
+            f"the registry has no bundle {name!r}",
+            do=f"Name one of {names}." if names else "fraudgraph model push NAME.",
         )
     return found
 
