@@ -1,4 +1,4 @@
-"""The wheel holds the bundle that ships, and it loads where only the wheel is installed."""
+"""The wheel holds the bundles that ship, and they load where only the wheel is installed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ sys.path.insert(0, sys.argv[1])
 import fraudgraph
 from fraudgraph.scoring.library import BundleLibrary
 from pathlib import Path
-bundle = BundleLibrary(Path(sys.argv[1]) / "none")("default")
-print(fraudgraph.__file__, bundle.name, bundle.weights.schema.width, sep="\\n")
+bundle = BundleLibrary(Path(sys.argv[1]) / "none")(sys.argv[2])
+print(fraudgraph.__file__, bundle.name, bundle.manifest.kind, sep="\\n")
 """
 
 
@@ -40,25 +40,26 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_holds_the_shipped_bundle_with_its_card(installed: Path) -> None:
-    shipped = {path.name for path in (installed / "fraudgraph" / "bundles" / "default").iterdir()}
-    assert {"bundle.json", "weights.safetensors", "card.md"} <= shipped
+@pytest.mark.parametrize(("bundle", "numbers"), [("default", "weights.safetensors"), ("trees", "trees.ubj")])
+def test_the_wheel_holds_a_shipped_bundle_with_its_card(installed: Path, bundle: str, numbers: str) -> None:
+    folder = installed / "fraudgraph" / "bundles" / bundle
+    shipped = {path.name for path in folder.iterdir()}
+    assert {"bundle.json", numbers, "card.md", "drift.json"} <= shipped
     for name in shipped:
-        there = ROOT / "fraudgraph" / "bundles" / "default" / name
-        assert (installed / "fraudgraph" / "bundles" / "default" / name).read_bytes() == there.read_bytes()
+        assert (folder / name).read_bytes() == (ROOT / "fraudgraph" / "bundles" / bundle / name).read_bytes()
 
 
-def test_the_shipped_bundle_loads_from_an_installed_wheel(installed: Path) -> None:
+@pytest.mark.parametrize(("bundle", "kind"), [("default", "network"), ("trees", "trees")])
+def test_a_shipped_bundle_loads_from_an_installed_wheel(installed: Path, bundle: str, kind: str) -> None:
     # -I: neither the working folder nor PYTHONPATH may bring in the sources.
     done = subprocess.run(
-        [sys.executable, "-I", "-c", LOADS, str(installed)],
+        [sys.executable, "-I", "-c", LOADS, str(installed), bundle],
         cwd=installed,
         env={"PATH": os.environ["PATH"], "HOME": str(installed)},
         check=True,
         capture_output=True,
         text=True,
     )
-    where, name, width = done.stdout.split("\n")[:3]
+    where, *said = done.stdout.split("\n")[:3]
     assert Path(where).is_relative_to(installed)
-    assert name == "default"
-    assert 1 <= int(width) <= 64
+    assert said == [bundle, kind]
