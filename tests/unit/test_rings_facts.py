@@ -17,6 +17,7 @@ from fraudgraph.rings.facts_kinds import Fact
 from fraudgraph.rings.facts_view import RingView
 from fraudgraph.rings.facts_words import count, duration, listed, money, of, parts, plural, rfc3339
 from fraudgraph.rings.fingerprint import fingerprint, with_past
+from fraudgraph.rings.rule_hits import RingRules, RuleCondition, RuleHit, RuleTerm
 from fraudgraph.rings.snapshot import NEVER_MS, PastRing, RingSnapshot
 
 
@@ -72,6 +73,9 @@ def test_every_kind_of_fact_has_an_example() -> None:
     seen |= {f.kind for f in facts(labelled.build())}
     twin = PastRing("D000001", "R000001", "confirmed", NOW, fingerprint(RingView(fake_accounts())))
     seen |= {f.kind for f in facts(with_past(fake_accounts(), [twin], LinkPolicy()))}
+    crowd = RuleTerm(RuleCondition("users", ">=", 3), "all", len(fake_accounts().users), "accounts: at least 3")
+    hit = RuleHit("crowd", "0" * 16, "high", "evidence", "Three accounts or more", (crowd,))
+    seen |= {f.kind for f in facts(replace(fake_accounts(), rules=RingRules("0" * 16, (hit,))))}
     assert seen == set(FACT_KINDS)
 
 
