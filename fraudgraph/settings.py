@@ -116,6 +116,7 @@ class Neo4jSettings:
     ca_file: str = ""
     connection_timeout_ms: Annotated[int, Meta(ge=100, le=600_000)] = 10_000
     retry_max_seconds: Annotated[int, Meta(ge=1, le=3600)] = 10
+    write_max_seconds: Annotated[int, Meta(ge=5, le=3600)] = 120
     fetch_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     local_folder: Annotated[str, Meta(min_length=1)] = "."
 

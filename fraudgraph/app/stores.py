@@ -75,6 +75,7 @@ def _neo4j_options(url: str, settings: Settings, environment: Mapping[str, str] 
         password=password,
         connection_timeout_ms=neo4j.connection_timeout_ms,
         retry_max_ms=neo4j.retry_max_seconds * 1000,
+        write_max_ms=neo4j.write_max_seconds * 1000,
         fetch_rows=neo4j.fetch_rows,
         ca_file=neo4j.ca_file,
     )

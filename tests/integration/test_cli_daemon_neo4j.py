@@ -62,6 +62,7 @@ class Place:
             "daemon.batch_events_max": batch,
             "daemon.store_wait_max_seconds": 1,
             "neo4j.retry_max_seconds": 1,
+            "neo4j.write_max_seconds": 20,
             "neo4j.local_folder": self.folder,
             "logging.level": "info",
         }

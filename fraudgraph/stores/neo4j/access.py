@@ -29,6 +29,8 @@ class Neo4jOptions:
         connection_timeout_ms: for opening a connection.
         retry_max_ms: for how long a transaction is tried again while the server does not answer; a daemon then goes on
             trying by itself.
+        write_max_ms: after so long the server ends a transaction that writes and gives its locks back: a daemon that froze
+            in the middle of a commit would else keep its successor out for good.
         fetch_rows: rows that the server sends at a time.
         ca_file: certificates in PEM to trust instead of the system's; with it the connection is encrypted.
     """
@@ -36,6 +38,7 @@ class Neo4jOptions:
     password: str = field(default="", repr=False)
     connection_timeout_ms: int = 10_000
     retry_max_ms: int = 10_000
+    write_max_ms: int = 120_000
     fetch_rows: int = 2_000
     ca_file: str = ""
 

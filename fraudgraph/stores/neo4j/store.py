@@ -124,8 +124,14 @@ class Neo4jStore(Neo4jReader):
             reraise=True,
         )
         with self._session() as session:
-            found: T = again(session.execute_write, work)
+            found: T = again(session.execute_write, self._limited(work))
         return found
+
+    def _limited(self, work: Callable[..., T]) -> Callable[..., T]:
+        """Returns a unit of work that the server ends after `write_max_ms`."""
+        from neo4j import unit_of_work
+
+        return unit_of_work(timeout=self._options.write_max_ms / 1000)(work)
 
     def record_command(self, body: bytes) -> int:
         """Appends a command and returns its number; needs no epoch."""
@@ -355,7 +361,7 @@ class Neo4jStore(Neo4jReader):
     def _tell(self, what: Callable[[ManagedTransaction, Space, int], None], epoch: int) -> None:
         """Says something as the holder of an epoch, in a transaction of its own."""
         with self._session() as session:
-            session.execute_write(what, self._space, epoch)
+            session.execute_write(self._limited(what), self._space, epoch)
 
     def _as_owner(self, work: Callable[[ManagedTransaction, State], object]) -> None:
         """Writes something beside the commits, while the epoch is ours."""
