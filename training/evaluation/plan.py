@@ -26,10 +26,10 @@ class Simulated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     seeds: Seeds = (70_001, 10)
-    users: Count = 20_000
+    users: Count = 8_000
     days: Count = 60
     first_day: Count = 30
-    every_days: Count = 1
+    every_days: Count = 3
 
     @property
     def range(self) -> range:
@@ -47,7 +47,7 @@ class Planted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seeds: Seeds = (71_001, 10)
     members: Count = 350
     first_day: Count = 60
-    every_days: Count = 10
+    every_days: Count = 30
 
     @property
     def range(self) -> range:

@@ -29,8 +29,8 @@ class Neo4jOptions:
         connection_timeout_ms: for opening a connection.
         retry_max_ms: for how long a transaction is tried again while the server does not answer; a daemon then goes on
             trying by itself.
-        write_max_ms: after so long the server ends a transaction that writes and gives its locks back: a daemon that froze
-            in the middle of a commit would else keep its successor out for good.
+        write_max_ms: after so long the server ends a transaction that writes and gives its locks back: a daemon that
+            froze in the middle of a commit would else keep its successor out for good.
         fetch_rows: rows that the server sends at a time.
         ca_file: certificates in PEM to trust instead of the system's; with it the connection is encrypted.
     """
